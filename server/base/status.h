@@ -1,8 +1,9 @@
 // How this code base reports errors.
 //
-// Every fallible function returns absl::Status or absl::StatusOr<T>; exceptions of libraries are caught where the
-// library is called. Three kinds of error are kept apart:
-//   - bad input (a request, a file, a flag): kInvalidArgument made by FieldError, which names the field, shows the
+// Every fallible function returns absl::Status or absl::StatusOr<T>; exceptions of libraries are caught where
+// the library is called. Three kinds of error are kept apart:
+//   - bad input (a request, a file, a flag): kInvalidArgument made by FieldError, which names the field,
+//   shows the
 //     value and says what would be right. rpc/ turns it into google.rpc.BadRequest.
 //   - the world (a full queue, a missing file, a slow peer): the canonical code that fits.
 //   - a bug: kInternal; nothing that a caller can cause may end there.
@@ -43,15 +44,16 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 #define FILO_CONCAT(a, b) FILO_CONCAT_INNER(a, b)
 
 // Returns the status from the enclosing function unless it is OK.
-#define FILO_RETURN_IF_ERROR(expr)                                 \
-  do {                                                             \
-    if (absl::Status filo_status_ = (expr); !filo_status_.ok()) {  \
-      return filo_status_;                                         \
-    }                                                              \
+#define FILO_RETURN_IF_ERROR(expr)                                \
+  do {                                                            \
+    if (absl::Status filo_status_ = (expr); !filo_status_.ok()) { \
+      return filo_status_;                                        \
+    }                                                             \
   } while (false)
 
 // FILO_ASSIGN_OR_RETURN(auto x, MakeX()): x is the value, or the enclosing function returns the error.
-#define FILO_ASSIGN_OR_RETURN(lhs, expr) FILO_ASSIGN_OR_RETURN_IMPL(FILO_CONCAT(filo_statusor_, __LINE__), lhs, expr)
+#define FILO_ASSIGN_OR_RETURN(lhs, expr) \
+  FILO_ASSIGN_OR_RETURN_IMPL(FILO_CONCAT(filo_statusor_, __LINE__), lhs, expr)
 #define FILO_ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr) \
   auto tmp = (expr);                               \
   if (!tmp.ok()) return std::move(tmp).status();   \

@@ -1,8 +1,8 @@
 // A safetensors file, memory-mapped read-only, checked before anything of it is used.
 //
-// Format: https://huggingface.co/docs/safetensors (8-byte little-endian header length, JSON header, tensor bytes).
-// Immutable after Open and thread-safe; views stay valid as long as the TensorFile lives. Pages are shared between
-// processes that map the same file.
+// Format: https://huggingface.co/docs/safetensors (8-byte little-endian header length, JSON header, tensor
+// bytes). Immutable after Open and thread-safe; views stay valid as long as the TensorFile lives. Pages are
+// shared between processes that map the same file.
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,9 @@ using TensorMap = std::map<std::string, TensorView, std::less<>>;
 
 class TensorFile {
  public:
-  // Errors name the file, the tensor and what is wrong: header too long or no JSON, unknown dtype, byte range that
-  // does not fit the shape, overlapping or uncovered ranges, trailing bytes (kInvalidArgument); kNotFound.
+  // Errors name the file, the tensor and what is wrong: header too long or no JSON, unknown dtype, byte range
+  // that does not fit the shape, overlapping or uncovered ranges, trailing bytes (kInvalidArgument);
+  // kNotFound.
   static absl::StatusOr<std::shared_ptr<const TensorFile>> Open(const std::string& path);
 
   ~TensorFile();
@@ -61,8 +62,8 @@ class TensorFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes `tensors` in the order of their names; the result depends on the contents alone (byte for byte repeatable).
-// Written beside `path` first and renamed, so that a crash leaves the old file or the new one.
+// Writes `tensors` in the order of their names; the result depends on the contents alone (byte for byte
+// repeatable). Written beside `path` first and renamed, so that a crash leaves the old file or the new one.
 absl::Status WriteTensorFile(const std::string& path, const TensorMap& tensors,
                              const std::map<std::string, std::string>& metadata);
 

@@ -9,9 +9,9 @@ namespace filo::category {
 struct Category {
   std::string name;        // resource id, e.g. "hazelnut"
   std::string class_name;  // in words, as the prompts use it: "hazelnut", "metal nut"
-  // The class name in the grounding caption may differ from that in the prompts in `released` (spec section 9.8); the
-  // descriptions may too. Empty: the same as class_name / descriptions.
-  std::vector<std::string> descriptions;          // "crack in the shell", ...: prompts
+  // The class name in the grounding caption may differ from that in the prompts in `released` (spec
+  // section 9.8); the descriptions may too. Empty: the same as class_name / descriptions.
+  std::vector<std::string> descriptions;            // "crack in the shell", ...: prompts
   std::vector<std::string> grounding_descriptions;  // caption and counting; empty = descriptions
   // Empty = the bundle's.
   std::vector<std::string> normal_states;

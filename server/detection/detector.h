@@ -1,7 +1,7 @@
 // The pipeline of the paper as one call: an image and a category in, a score, a map and boxes out.
 //
-// This header is the border between the arithmetic (LibTorch, behind it) and everything that serves it: it names
-// neither tensors nor protobuf.
+// This header is the border between the arithmetic (LibTorch, behind it) and everything that serves it: it
+// names neither tensors nor protobuf.
 #pragma once
 
 #include <array>
@@ -43,13 +43,13 @@ struct StageTimes {
 };
 
 struct Result {
-  double score = 0;         // S (spec section 8): [0, 2] in `paper`, about [-0.5, 1] in `released`
-  double global_score = 0;  // `paper`: softmax(A.[Fn,Fa])[a]; `released`: A.Fa with the 1/sqrt(2) row
-  double map_max = 0;       // max of the map before the box step
+  double score = 0;             // S (spec section 8): [0, 2] in `paper`, about [-0.5, 1] in `released`
+  double global_score = 0;      // `paper`: softmax(A.[Fn,Fa])[a]; `released`: A.Fa with the 1/sqrt(2) row
+  double map_max = 0;           // max of the map before the box step
   std::optional<int> position;  // index into the bundle's positions; none = all averaged
   std::vector<Box> boxes;       // kept boxes, best first
   std::optional<std::size_t> position_box;  // index into boxes of the one that gave the position
-  Map map;                      // final map at model size
+  Map map;                                  // final map at model size
   StageTimes times;
   std::vector<std::string> warnings;
 };
@@ -63,9 +63,9 @@ struct Options {
 class Detector {
  public:
   virtual ~Detector() = default;
-  // Errors: kInvalidArgument naming the category's field (a prompt or caption that is too long, an empty class name);
-  // kCancelled / kDeadlineExceeded when `keep_going` said so between two stages.
-  // `keep_going` may be null; it is asked before every stage and its error returned as is.
+  // Errors: kInvalidArgument naming the category's field (a prompt or caption that is too long, an empty
+  // class name); kCancelled / kDeadlineExceeded when `keep_going` said so between two stages. `keep_going`
+  // may be null; it is asked before every stage and its error returned as is.
   virtual absl::StatusOr<Result> Detect(const image::Image& image, const category::Category& category,
                                         const std::function<absl::Status()>& keep_going) const = 0;
 };

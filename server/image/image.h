@@ -7,8 +7,8 @@
 
 namespace filo::image {
 
-// The pixel modes that matter to the arithmetic, named as Pillow names them: official CLIP preprocessing resizes in
-// the file's own mode and converts afterwards (spec section 5), so the mode must survive decoding.
+// The pixel modes that matter to the arithmetic, named as Pillow names them: official CLIP preprocessing
+// resizes in the file's own mode and converts afterwards (spec section 5), so the mode must survive decoding.
 enum class Mode { kBilevel, kGray, kGrayAlpha, kGray16, kPalette, kPaletteAlpha, kRgb, kRgba, kCmyk };
 
 // uint8 RGB, row-major HWC without padding.
@@ -22,8 +22,8 @@ struct Image {
   int height = 0;
   int width = 0;
   Mode mode = Mode::kRgb;
-  // Row-major, channels interleaved, no padding. kBilevel: one byte a pixel, 0 or 255. kGray16: uint16 in native
-  // byte order, two bytes a pixel. kCmyk: as Pillow holds it (inverted Adobe files already corrected).
+  // Row-major, channels interleaved, no padding. kBilevel: one byte a pixel, 0 or 255. kGray16: uint16 in
+  // native byte order, two bytes a pixel. kCmyk: as Pillow holds it (inverted Adobe files already corrected).
   std::vector<std::uint8_t> pixels;
   std::vector<std::uint8_t> palette;        // kPalette*: 256 RGB triples
   std::vector<std::uint8_t> palette_alpha;  // kPaletteAlpha: 256 values

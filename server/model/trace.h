@@ -1,4 +1,5 @@
-// Lets a test look at every intermediate tensor of a forward pass, under the names of tests/goldens/README.md.
+// Lets a test look at every intermediate tensor of a forward pass, under the names of
+// tests/goldens/README.md.
 //
 // Production passes null and pays one comparison a tensor. Not thread-safe: one Trace per forward pass.
 #pragma once

@@ -25,7 +25,9 @@ std::optional<at::ScalarType> FloatType(bundle::DType dtype) {
   }
 }
 
-std::string ShapeText(at::IntArrayRef shape) { return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", ")); }
+std::string ShapeText(at::IntArrayRef shape) {
+  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+}
 
 }  // namespace
 
@@ -46,12 +48,13 @@ at::Tensor WeightReader::TakeOptional(const std::string& name, at::IntArrayRef s
   taken_.insert(name);
   const bundle::TensorView& view = found->second;
   if (at::IntArrayRef(view.shape) != shape) {
-    problems_.push_back(fmt::format("{} has shape {}; it must be {}", name, ShapeText(view.shape), ShapeText(shape)));
+    problems_.push_back(
+        fmt::format("{} has shape {}; it must be {}", name, ShapeText(view.shape), ShapeText(shape)));
     return at::zeros(shape, at::dtype(dtype_).device(device_));
   }
   if (!FloatType(view.dtype)) {
-    problems_.push_back(fmt::format("{} has type {}; it must be a floating-point type", name,
-                                    bundle::DTypeName(view.dtype)));
+    problems_.push_back(
+        fmt::format("{} has type {}; it must be a floating-point type", name, bundle::DTypeName(view.dtype)));
     return at::zeros(shape, at::dtype(dtype_).device(device_));
   }
   return Convert(name, view);
@@ -67,9 +70,9 @@ absl::Status WeightReader::Finish() const {
     }
   }
   if (problems.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      fmt::format("{}: {} tensor{} do not fit the manifest: {}", source_, problems.size(),
-                  problems.size() == 1 ? "" : "s", fmt::join(problems, "; ")));
+  return absl::InvalidArgumentError(fmt::format("{}: {} tensor{} do not fit the manifest: {}", source_,
+                                                problems.size(), problems.size() == 1 ? "" : "s",
+                                                fmt::join(problems, "; ")));
 }
 
 at::Tensor WeightReader::Convert(const std::string& name, const bundle::TensorView& view) {

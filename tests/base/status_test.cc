@@ -21,7 +21,8 @@ TEST(FieldErrorTest, LongValueIsCutBetweenCharacters) {
   std::string value;
   for (int i = 0; i < 100; ++i) value += "ä";  // two bytes each
   const std::string message(FieldError("x", "a" + value, "be short").message());
-  EXPECT_EQ(message.find('\xC3', message.find("…") - 1), std::string::npos);  // no lead byte right before the cut
+  EXPECT_EQ(message.find('\xC3', message.find("…") - 1),
+            std::string::npos);  // no lead byte right before the cut
   EXPECT_NE(message.find("(201 bytes)"), std::string::npos);
 }
 
