@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs everything that building and testing FiLo Server needs on Debian 12: apt packages, and LibTorch out of
-# PyPI's torch wheel, pinned by version and hash. People, CI and the images all run this script.
+# Installs everything that building and testing FiLo Server needs on Debian 12: apt packages, and out of PyPI's
+# wheels, pinned by version and hash, LibTorch, Google's .proto files and the tests' tools. People, CI and the images
+# all run this script.
 #
 #   docker/install-deps.sh [build|test]     build (default): compile and run; test: also what only the tests use
 #
-# FILO_DEPS_DIR   where LibTorch goes (default /opt/filo)
+# FILO_DEPS_DIR   where LibTorch and the other wheels go (default /opt/filo)
 # Idempotent: what is there already is left alone. Needs root for apt only when a package is missing.
 set -euo pipefail
 what=${1:-build}
@@ -47,4 +48,6 @@ install_wheels() {
   mv "$target.new" "$target"
 }
 install_wheels "$here/python-requirements.txt" "$prefix/torch"
+install_wheels "$here/proto-requirements.txt" "$prefix/protos"
+[ "$what" = build ] || install_wheels "$here/test-tools-requirements.txt" "$prefix/test-tools"
 say "done"
