@@ -28,6 +28,9 @@ struct Image {
   std::vector<std::uint8_t> palette;        // kPalette*: 256 RGB triples
   std::vector<std::uint8_t> palette_alpha;  // kPaletteAlpha: 256 values
   std::vector<std::string> warnings;        // e.g. "the JPEG end marker is missing"
+  // EXIF or TIFF orientation, 1..8, as the file states it (1 = upright or unstated). Never applied: every
+  // coordinate and every pixel of this server is in the frame of the stored rows and columns.
+  int orientation = 1;
 };
 
 }  // namespace filo::image
