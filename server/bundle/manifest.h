@@ -11,20 +11,23 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace filo::bundle {
 
 // Which arithmetic the weights were trained with (spec, opening paragraph).
 enum class Profile { kPaper, kReleased };
 
-enum class ImageArchitecture { kClip, kDinoV2 };  // kDinoV2: LayerScale, patch bias, no ln_pre, no projection
+// kDinoV2: no ln_pre, no projection; LayerScale and the bias of the patches are folded away (layout.md).
+enum class ImageArchitecture { kClip, kDinoV2 };
 enum class TextArchitecture { kClip, kBert };  // kBert: bidirectional, mean-pooled sentence encoder (MiniLM)
 enum class Activation { kGelu, kQuickGelu };   // exact erf form, or x * sigmoid(1.702 x)
-enum class ColourOrder {
-  kResizeThenConvert,
-  kConvertThenResize
-};  // spec section 5: official CLIP, or `paper`
+// Spec section 5: official CLIP, or `paper`.
+enum class ColourOrder { kResizeThenConvert, kConvertThenResize };
 
 struct Normalisation {
   std::array<float, 3> mean{};  // RGB, of values in [0, 1]
@@ -35,11 +38,11 @@ struct ImageTower {
   ImageArchitecture architecture = ImageArchitecture::kClip;
   int image_size = 0;  // 518: side of the square input, pixels
   int patch_size = 0;  // 14
-  int pretrained_grid =
-      0;           // 24: side of the stored position grid; resized to image_size / patch_size when different
-  int width = 0;   // 1024
-  int heads = 0;   // 16
-  int layers = 0;  // 24
+  // 24: side of the stored position grid; resized to image_size / patch_size when different.
+  int pretrained_grid = 0;
+  int width = 0;             // 1024
+  int heads = 0;             // 16
+  int layers = 0;            // 24
   int mlp_width = 0;         // 4096
   int output_width = 0;      // 768: width of the text space; for kDinoV2 the width itself
   float layer_norm_eps = 0;  // 1e-5
@@ -182,5 +185,26 @@ struct Manifest {
                                            // "clip_vocabulary", "bert_vocabulary", "self_test"
   SelfTest self_test;
 };
+
+// Reads manifest.json and checks it with CheckManifest. kInvalidArgument with a FieldViolation naming the
+// path of the first key that is unknown, missing, of the wrong type, out of range or at odds with another:
+// "manifest.json: image_tower.width is "abc"; it must ...".
+absl::StatusOr<Manifest> ParseManifest(std::string_view json);
+
+// Every rule that concerns sizes and words: ranges, and agreement between the parts. For manifests made in
+// code.
+absl::Status CheckSizes(const Manifest& manifest);
+// CheckSizes, and the list of files is complete: every needed role, safe paths, digests, provenance,
+// licences.
+absl::Status CheckManifest(const Manifest& manifest);
+
+// The canonical text: two spaces of indentation, keys in a fixed order, every key present, newline at the
+// end. Parsing it gives the same manifest.
+std::string SerialiseManifest(const Manifest& manifest);
+
+// What names a bundle everywhere (results, caches, metrics): SHA-256 over the canonical text without the
+// words about origin (summary, and each file's provenance and licence). Every file's SHA-256 is part of it,
+// so bundles with one digest give the same answers, whatever format their weights were published in.
+std::string ManifestDigest(const Manifest& manifest);
 
 }  // namespace filo::bundle

@@ -10,6 +10,7 @@
 #include "fmt/ranges.h"
 #include "nlohmann/json.hpp"
 #include "server/base/status.h"
+#include "server/bundle/strict_json.h"
 
 namespace filo::bundle {
 namespace {
@@ -34,15 +35,10 @@ constexpr std::array<DTypeInfo, 10> kDTypes{{{DType::kBool, "BOOL", 1},
 
 constexpr std::size_t kLengthBytes = 8;  // before the JSON header
 constexpr std::size_t kAlignment = 64;   // of the first tensor in files that we write
+constexpr int kHeaderDepth = 3;          // file > tensor > shape
 constexpr char kMetadataKey[] = "__metadata__";
 
 const DTypeInfo& Info(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
-
-std::string Shown(std::string_view name) {
-  constexpr std::size_t kMost = 100;
-  return name.size() <= kMost ? std::string(name)
-                              : fmt::format("{}… ({} bytes)", name.substr(0, kMost), name.size());
-}
 
 // Elements times element size, or nothing if it does not fit.
 std::optional<std::uint64_t> BytesOf(DType dtype, std::span<const std::int64_t> shape) {
@@ -58,32 +54,6 @@ std::optional<std::uint64_t> BytesOf(DType dtype, std::span<const std::int64_t> 
   }
   if (bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
   return empty ? 0 : bytes;
-}
-
-// Parses the header and refuses what the library would let pass: a name given twice (the last would win
-// silently) and nesting deeper than the format has.
-absl::StatusOr<Json> ParseHeader(std::string_view text) {
-  constexpr int kDeepest = 3;  // file > tensor > shape
-  std::string problem;
-  std::vector<std::set<std::string>> names;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) {
-      if (depth >= kDeepest) problem = "its header is nested too deeply";
-    }
-    if (event == Json::parse_event_t::object_start) names.resize(static_cast<std::size_t>(depth) + 1);
-    if (event == Json::parse_event_t::object_end) names.back().clear();
-    if (event == Json::parse_event_t::key && problem.empty()) {
-      names.resize(static_cast<std::size_t>(depth));
-      if (!names.back().insert(parsed.get<std::string>()).second) {
-        problem = fmt::format("its header names {} twice", Shown(parsed.get<std::string>()));
-      }
-    }
-    return problem.empty();
-  };
-  Json header = Json::parse(text, check, /*allow_exceptions=*/false);
-  if (!problem.empty()) return absl::InvalidArgumentError(problem);
-  if (!header.is_object()) return absl::InvalidArgumentError("its header is not a JSON object");
-  return header;
 }
 
 absl::StatusOr<std::int64_t> ParseSize(const Json& value) {
@@ -217,7 +187,10 @@ absl::Status TensorFile::Parse() {
   const std::string_view text(reinterpret_cast<const char*>(all.data()) + kLengthBytes, length);
   if (text.empty() || text.front() != '{')
     return absl::InvalidArgumentError("its header does not begin with {");
-  FILO_ASSIGN_OR_RETURN(const Json header, ParseHeader(text));
+  const auto parsed = ParseStrictJson(text, kHeaderDepth);
+  if (!parsed.ok())
+    return absl::InvalidArgumentError(fmt::format("its header {}", std::string(parsed.status().message())));
+  const Json& header = *parsed;
   const std::span<const std::byte> data = all.subspan(kLengthBytes + length);
   for (const auto& [name, entry] : header.items()) {
     if (name == kMetadataKey) {
