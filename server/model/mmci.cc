@@ -1,6 +1,7 @@
 #include "server/model/mmci.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -108,7 +109,7 @@ FoldedKernels FoldKernels(const MmciKernels& kernels) {
 }
 
 std::vector<at::Tensor> Convolve(const FoldedKernels& folded, const std::vector<at::Tensor>& patches) {
-  const at::IntArrayRef same{folded.weight.size(2) / 2, folded.weight.size(3) / 2};
+  const std::array<std::int64_t, 2> same{folded.weight.size(2) / 2, folded.weight.size(3) / 2};
   const std::int64_t channels = folded.weight.size(0) / folded.stages;
   const auto convolve = [&](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
     return at::conv2d(AsImage(x), weight, bias, /*stride=*/{1, 1}, same)[0].flatten(1).t();

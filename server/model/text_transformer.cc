@@ -19,8 +19,6 @@ TextTransformer::TextTransformer(WeightReader& reader, const bundle::TextTower& 
   }
   ln_final_ = LayerNorm::Take(reader, "ln_final", manifest.width, manifest.layer_norm_eps);
   projection_ = reader.Take("text_projection", {manifest.width, manifest.output_width});
-  // The temperature of CLIP's own contrastive training; FiLo never reads it.
-  reader.Ignore("logit_scale");
 }
 
 at::Tensor TextTransformer::Embed(const at::Tensor& ids) const {

@@ -3,17 +3,6 @@
 #include <vector>
 
 namespace filo::model {
-namespace {
-
-// gamma * (W x + b) = (gamma W) x + gamma b: LayerScale costs nothing once it lives in the weights.
-void FoldLayerScale(WeightReader& reader, const std::string& name, Linear& layer) {
-  const at::Tensor gamma = reader.Take(name + ".gamma", {layer.bias.size(0)});
-  layer.weight = layer.weight * gamma.unsqueeze(1);
-  layer.bias = layer.bias * gamma;
-}
-
-}  // namespace
-
 TransformerBlock TransformerBlock::Take(WeightReader& reader, const std::string& prefix,
                                         const BlockSizes& sizes) {
   const std::int64_t width = sizes.width;
@@ -26,10 +15,6 @@ TransformerBlock TransformerBlock::Take(WeightReader& reader, const std::string&
   block.out_proj = Linear::Take(reader, prefix + ".attn.out_proj", width, width);
   block.fc = Linear::Take(reader, prefix + ".mlp.c_fc", width, sizes.mlp_width);
   block.proj = Linear::Take(reader, prefix + ".mlp.c_proj", sizes.mlp_width, width);
-  if (sizes.layer_scale) {
-    FoldLayerScale(reader, prefix + ".ls_1", block.out_proj);
-    FoldLayerScale(reader, prefix + ".ls_2", block.proj);
-  }
   return block;
 }
 

@@ -21,8 +21,6 @@ struct BlockSizes {
   std::int64_t mlp_width = 0;
   double layer_norm_eps = 0;
   bundle::Activation activation = bundle::Activation::kGelu;
-  bool layer_scale =
-      false;  // DINOv2: PREFIX.ls_1.gamma and PREFIX.ls_2.gamma, folded into out_proj and c_proj
 };
 
 // Per head, [batch, heads, tokens, width / heads].

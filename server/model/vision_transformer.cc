@@ -13,8 +13,7 @@ BlockSizes SizesOf(const bundle::ImageTower& manifest) {
           .heads = manifest.heads,
           .mlp_width = manifest.mlp_width,
           .layer_norm_eps = manifest.layer_norm_eps,
-          .activation = manifest.activation,
-          .layer_scale = manifest.architecture == bundle::ImageArchitecture::kDinoV2};
+          .activation = manifest.activation};
 }
 
 bool Contains(const std::vector<int>& values, int value) {
@@ -37,7 +36,6 @@ VisionTransformer::VisionTransformer(WeightReader& reader, const bundle::ImageTo
   const std::int64_t stored = manifest.pretrained_grid;
   const bool clip = manifest.architecture == bundle::ImageArchitecture::kClip;
   patch_embedding_.weight = reader.Take("visual.conv1.weight", {width, 3, patch, patch}).reshape({width, -1});
-  if (!clip) patch_embedding_.bias = reader.Take("visual.conv1.bias", {width});
   class_embedding_ = reader.Take("visual.class_embedding", {width});
   positions_ =
       ResizePositions(reader.Take("visual.positional_embedding", {1 + stored * stored, width}), grid_);

@@ -1,8 +1,9 @@
 // The image tower: CLIP's vision transformer with the V-V path beside it, or DINOv2.
 //
 // Source: the paper's HQ-Loc (patch features of several stages), CLIP Surgery (Li et al. 2023) for the V-V
-// path; spec sections 5 and 9.1. Tensor names are OpenAI's (visual.*); DINOv2 adds visual.conv1.bias and the
-// blocks' ls_1 / ls_2 and lacks ln_pre and proj. Built once from a bundle; const methods are thread-safe.
+// path; spec sections 5 and 9.1. Tensor names: server/bundle/layout.md (OpenAI's visual.*; DINOv2 the same
+// without ln_pre and proj, its LayerScale and patch bias folded by the importer). Built once from a bundle;
+// const methods are thread-safe.
 #pragma once
 
 #include <cstdint>
