@@ -19,12 +19,20 @@ constexpr std::size_t kMaxWordCharacters = 100;
 
 bool IsWhiteSpace(char32_t c) { return IsSpace(c) && !(c >= 0x1C && c <= 0x1F); }
 
+// The reference's character tables are those of Unicode 8: later characters are unassigned to it.
+bool IsKnown(char32_t c) {
+  UVersionInfo age;
+  u_charAge(static_cast<UChar32>(c), age);
+  return age[0] > 0 && age[0] <= 8;
+}
+
 // Dropped before anything else. Unassigned code points stay, unlike in Hugging Face's slow tokenizer.
 bool IsDropped(char32_t c) {
   if (c == 0 || c == 0xFFFD) return true;
   if (c == U'\t' || c == U'\n' || c == U'\r') return false;
   const int category = u_charType(static_cast<UChar32>(c));
-  return category == U_CONTROL_CHAR || category == U_FORMAT_CHAR || category == U_PRIVATE_USE_CHAR;
+  return (category == U_CONTROL_CHAR || category == U_FORMAT_CHAR || category == U_PRIVATE_USE_CHAR) &&
+         IsKnown(c);
 }
 
 bool IsCjk(char32_t c) {
@@ -36,8 +44,10 @@ bool IsCjk(char32_t c) {
 bool IsBertPunctuation(char32_t c) {
   if (c < 0x80)
     return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
-  return IsPunctuation(c);
+  return IsPunctuation(c) && IsKnown(c);
 }
+
+bool IsAccent(char32_t c) { return c >= 0x80 && IsNonspacingMark(c) && IsKnown(c); }
 
 // What the uncased model reads: no control characters, CJK set apart, no accents, lower case.
 std::u32string Normalised(std::u32string_view text) {
@@ -54,7 +64,7 @@ std::u32string Normalised(std::u32string_view text) {
     }
   }
   std::u32string bare = NormaliseNfd(spaced);
-  std::erase_if(bare, IsNonspacingMark);
+  std::erase_if(bare, IsAccent);
   std::u32string lowered;
   lowered.reserve(bare.size());
   // One character at a time: no final sigma here.

@@ -114,6 +114,8 @@ absl::StatusOr<Pairs> ParseMerges(std::string_view text, std::size_t limit) {
 enum class Kind { kSpace, kLetter, kNumber, kOther };
 
 Kind KindOf(char32_t c) {
+  // The iota subscript folds to a letter and is none, so that no part of the case-blind pattern takes it.
+  if (c == 0x345) return Kind::kSpace;
   if (IsSpace(c)) return Kind::kSpace;
   if (IsLetter(c)) return Kind::kLetter;
   if (IsNumber(c)) return Kind::kNumber;
@@ -288,7 +290,7 @@ std::vector<std::int64_t> ClipTokenizer::Encode(std::string_view text) const {
   std::vector<std::int64_t> out = {start_};
   std::u32string_view rest = clean;
   while (!rest.empty()) {
-    if (IsSpace(rest[0])) {
+    if (KindOf(rest[0]) == Kind::kSpace) {
       rest.remove_prefix(1);
     } else if (rest.substr(0, kStartInText.size()) == kStartInText) {
       out.push_back(start_);
