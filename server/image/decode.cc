@@ -177,6 +177,11 @@ absl::StatusOr<Image> Decode(std::span<const std::byte> bytes, const DecodeLimit
                       "be between 1 and 16, or 0 for what the file says");
   }
   FILO_ASSIGN_OR_RETURN(const ImageHeader header, ReadHeader(bytes, limits));
+  if (options.significant_bits != 0 && header.mode != Mode::kGray16) {
+    return FieldError(
+        "significant_bits", std::to_string(options.significant_bits),
+        fmt::format("be 0 for a {} of mode {}", FormatName(header.format), ModeName(header.mode)));
+  }
   FILO_ASSIGN_OR_RETURN(Image image, DecodePixels(bytes, header));
   FILO_RETURN_IF_ERROR(CheckAlpha(image));
   if (image.orientation != 1) {
@@ -195,6 +200,7 @@ absl::StatusOr<Image> ScaleGray16(Image image, int significant_bits) {
   if (significant_bits < 1 || significant_bits > 16) {
     return FieldError("significant_bits", std::to_string(significant_bits), "be between 1 and 16");
   }
+  const std::uint32_t top = (1u << significant_bits) - 1;
   std::vector<std::uint8_t> gray(image.pixels.size() / 2);
   for (std::size_t i = 0; i < gray.size(); ++i) {
     std::uint16_t value;
@@ -204,8 +210,7 @@ absl::StatusOr<Image> ScaleGray16(Image image, int significant_bits) {
                         fmt::format("cover every pixel; the one at row {}, column {} has value {}",
                                     i / image.width, i % image.width, value));
     }
-    gray[i] = static_cast<std::uint8_t>(significant_bits >= 8 ? value >> (significant_bits - 8)
-                                                              : value << (8 - significant_bits));
+    gray[i] = static_cast<std::uint8_t>((value * 255u + top / 2) / top);
   }
   image.mode = Mode::kGray;
   image.pixels = std::move(gray);

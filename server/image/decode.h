@@ -23,13 +23,13 @@ struct DecodeLimits {
 };
 
 enum class Gray16 {
-  kScale,   // shifted to 8 bits by the significant bits; what a server needs
+  kScale,   // brought to 8 bits by the significant bits; what a server needs
   kPillow,  // kept as kGray16, which Pillow (and the paper's code) clips at 255
 };
 
 struct DecodeOptions {
   // Significant bits of 16-bit gray (1..16, right-aligned), when the sender knows them better than the file;
-  // 0 = take the file's word: PNG's sBIT chunk, else 16.
+  // 0 = take the file's word: TIFF's MaxSampleValue, else 16. Must be 0 for any other image.
   int significant_bits = 0;
   Gray16 gray16 = Gray16::kScale;
 };
@@ -58,7 +58,7 @@ absl::StatusOr<ImageHeader> ReadHeader(std::span<const std::byte> bytes, const D
 absl::StatusOr<Image> Decode(std::span<const std::byte> bytes, const DecodeLimits& limits,
                              const DecodeOptions& options = {});
 
-// 16-bit gray to 8 bits: value >> (significant_bits - 8), or shifted up below 8 bits. Error (field
+// 16-bit gray to 8 bits: value * 255 / (2^significant_bits - 1), rounded to nearest. Error (field
 // "significant_bits") when a pixel exceeds 2^significant_bits - 1. Other modes are returned as they are.
 absl::StatusOr<Image> ScaleGray16(Image image, int significant_bits);
 

@@ -38,7 +38,7 @@ struct ValueRange {
 
 // PNG: round((v - min) / (max - min) * 255 or 65535), clipped to the range. Half floats: the values
 // themselves, rounded to nearest even, little-endian rows in one zstd frame; `range` is not used. Errors:
-// kInvalidArgument for an empty map or range.
+// kInvalidArgument for an empty map or range; kInternal for a value that is not finite.
 absl::StatusOr<std::string> EncodeMap(const FloatMap& map, MapFormat format, ValueRange range);
 
 // The reverse: PNG codes are off by half a step at most ((max - min) / 510 or / 131070), half floats by 2^-11
