@@ -16,6 +16,14 @@ struct Category {
   // Empty = the bundle's.
   std::vector<std::string> normal_states;
   std::vector<std::string> abnormal_states;
+  // Phrases that may be found without counting as a defect ("serial number"): part of the caption, compared
+  // in lower case. Empty in all published results.
+  std::vector<std::string> harmless_phrases;
+
+  friend bool operator==(const Category&, const Category&) = default;
 };
+
+// SHA-256 (hex) over everything above but `name`: two categories with equal digests have equal text features.
+std::string DefinitionDigest(const Category& category);
 
 }  // namespace filo::category

@@ -38,6 +38,16 @@ std::vector<std::string> CountingWords(const LocalisationOptions& options,
   return out;
 }
 
+// `phrase` without the harmless ones.
+std::string WithoutHarmless(std::string phrase, std::span<const std::string> harmless) {
+  for (const std::string& word : harmless) {
+    for (std::size_t at = 0; !word.empty() && (at = phrase.find(word, at)) != std::string::npos;) {
+      phrase.replace(at, word.size(), " ");
+    }
+  }
+  return phrase;
+}
+
 // Queries above the thresholds; if there are none, the most confident one whatever its area.
 std::vector<std::size_t> Keep(const LocalisationOptions& options, const Queries& queries,
                               std::span<const float> confidences) {
@@ -157,6 +167,10 @@ Localisation Localise(const LocalisationOptions& options, const text::BertTokeni
   }
   const bool released = options.profile == bundle::Profile::kReleased;
   const std::vector<std::string> counting = CountingWords(options, tokenizer, words);
+  LocalisationOptions plain = options;
+  plain.profile =
+      bundle::Profile::kPaper;  // harmless phrases are no part of the released code: spelt as one likes
+  const std::vector<std::string> ignored = CountingWords(plain, tokenizer, harmless);
   for (const std::size_t q : Keep(options, queries, confidences)) {
     KeptBox box;
     box.query = q;
@@ -164,8 +178,8 @@ Localisation Localise(const LocalisationOptions& options, const text::BertTokeni
     box.confidence = confidences[q];
     box.phrase = text::DecodePhrase(tokenizer, caption, Row(queries, q), options.text_threshold);
     // The released code looks into the phrase with its score behind it.
-    const std::string looked_at =
-        released ? fmt::format("{}({})", box.phrase, ScoreText(box.confidence)) : box.phrase;
+    const std::string left = WithoutHarmless(box.phrase, ignored);
+    const std::string looked_at = released ? fmt::format("{}({})", left, ScoreText(box.confidence)) : left;
     box.counts = std::any_of(counting.begin(), counting.end(), [&](const std::string& word) {
       return looked_at.find(word) != std::string::npos;
     });

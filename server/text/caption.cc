@@ -41,6 +41,12 @@ std::vector<std::string> GroundingWords(const bundle::Prompts& prompts, const ca
   return words;
 }
 
+std::vector<std::string> CaptionWords(const bundle::Prompts& prompts, const category::Category& category) {
+  std::vector<std::string> words = GroundingWords(prompts, category);
+  words.insert(words.end(), category.harmless_phrases.begin(), category.harmless_phrases.end());
+  return words;
+}
+
 std::string CaptionText(std::span<const std::string> words) { return Prepared(Join(words)); }
 
 Caption MakeCaption(const BertTokenizer& tokenizer, std::string_view text) {

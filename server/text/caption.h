@@ -32,6 +32,10 @@ struct Caption {
 // Spaces and capitals stay as they are (spec section 9.6).
 std::vector<std::string> GroundingWords(const bundle::Prompts& prompts, const category::Category& category);
 
+// The words of the caption: GroundingWords, then the category's harmless phrases, which are found but not
+// counted.
+std::vector<std::string> CaptionWords(const bundle::Prompts& prompts, const category::Category& category);
+
 // Words joined by " . ", lower-cased, stripped, ending in ".".
 std::string CaptionText(std::span<const std::string> words);
 

@@ -105,21 +105,20 @@ absl::StatusOr<std::vector<std::int64_t>> EncodePrompt(const Tokenizer& tokenize
 }
 
 absl::Status CheckPrompts(const Tokenizer& tokenizer, const bundle::Prompts& prompts, int context_length,
-                          const category::Category& category) {
-  const auto check = [&](std::string_view sentence, std::string_view field) {
-    return EncodePrompt(tokenizer, prompts.context_vectors, sentence, context_length, field).status();
+                          const category::Category& category, std::string_view field) {
+  const auto check = [&](std::string_view sentence, std::string_view name) {
+    const std::string path = fmt::format("{}.{}", field, name);
+    return EncodePrompt(tokenizer, prompts.context_vectors, sentence, context_length, path).status();
   };
   for (const std::string& sentence : NormalPrompts(prompts, category)) {
-    FILO_RETURN_IF_ERROR(check(sentence, "category.normal_states"));
+    FILO_RETURN_IF_ERROR(check(sentence, "normal_states"));
   }
   const std::vector<std::string> abnormal = AbnormalPromptsEverywhere(prompts, category);
-  const std::size_t described =
-      category.descriptions.size() * prompts.description_templates.size() * prompts.positions.size();
+  const std::size_t per_description = prompts.description_templates.size() * prompts.positions.size();
   for (std::size_t i = 0; i < abnormal.size(); ++i) {
-    const std::size_t per_description = prompts.description_templates.size() * prompts.positions.size();
-    FILO_RETURN_IF_ERROR(
-        check(abnormal[i], i < described ? fmt::format("category.descriptions[{}]", i / per_description)
-                                         : std::string("category.abnormal_states")));
+    const bool described = i < category.descriptions.size() * per_description;
+    FILO_RETURN_IF_ERROR(check(abnormal[i], described ? fmt::format("descriptions[{}]", i / per_description)
+                                                      : std::string("abnormal_states")));
   }
   return absl::OkStatus();
 }

@@ -46,8 +46,9 @@ absl::StatusOr<std::vector<std::int64_t>> EncodePrompt(const Tokenizer& tokenize
                                                        std::string_view sentence, int context_length,
                                                        std::string_view field = "category");
 
-// Every prompt of the category fits (checks all positions).
+// Every prompt of the category fits (checks all positions). `field` is the path of the category in the
+// caller's terms.
 absl::Status CheckPrompts(const Tokenizer& tokenizer, const bundle::Prompts& prompts, int context_length,
-                          const category::Category& category);
+                          const category::Category& category, std::string_view field = "category");
 
 }  // namespace filo::text

@@ -281,6 +281,27 @@ TEST(LocalisationPaperTest, NothingThatCountsGivesTheMiddle) {
   EXPECT_EQ(found.position, 4);
 }
 
+TEST(LocalisationTest, HarmlessPhrasesDoNotCountButLeaveTheRest) {
+  const std::vector<std::string> words = {"mark", "scratch"}, harmless = {"Date mark"};
+  std::vector<std::string> all = words;
+  all.insert(all.end(), harmless.begin(), harmless.end());
+  const Asked asked = Ask(all);  // [CLS] mark . scratch . date mark . [SEP]
+  for (const auto profile : {bundle::Profile::kPaper, bundle::Profile::kReleased}) {
+    Owned queries;
+    AddQuery(queries, {5, 6}, 0.9f, {0.9f, 0.9f, 0.1f, 0.1f});
+    AddQuery(queries, {3, 5, 6}, 0.6f, {0.1f, 0.1f, 0.1f, 0.1f});
+    AddQuery(queries, {1}, 0.5f, {0.5f, 0.5f, 0.1f, 0.1f});
+    const auto found =
+        Localise(Options(profile), Tokenizer(), asked.caption, words, queries.view(), harmless);
+    ASSERT_EQ(found.boxes.size(), 3u);
+    EXPECT_EQ(found.boxes[0].phrase, "date mark");
+    EXPECT_FALSE(found.boxes[0].counts);
+    EXPECT_TRUE(found.boxes[1].counts) << found.boxes[1].phrase;
+    EXPECT_TRUE(found.boxes[2].counts);
+    EXPECT_EQ(found.position_box, 1u);
+  }
+}
+
 // ---- Any input -----------------------------------------------------------------------------------
 
 TEST(LocalisationTest, NoQueriesAndNoNumbersAreSurvived) {
