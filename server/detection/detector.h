@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/bundle/bundle.h"
 #include "server/category/category.h"
 #include "server/image/image.h"
 
@@ -56,18 +58,33 @@ struct Result {
 
 struct Options {
   std::string device = "cpu";  // "cpu" or "cuda:N"
-  int threads = 0;             // intra-op threads; 0 = leave LibTorch's
+  int threads = 0;             // intra-op threads of the whole process; 0 = leave LibTorch's
+  bool self_test = true;       // run the bundle's self-test before the detector is handed out
+  // Text features and projected kernels of the categories used last are kept up to this many bytes in all.
+  std::size_t category_cache_bytes = std::size_t{512} << 20;
 };
 
 // Thread-safe: any number of threads may call Detect at once.
 class Detector {
  public:
+  // Builds the networks of `bundle`, which is kept alive as long as the detector, and runs the bundle's
+  // self-test. Errors: kInvalidArgument listing every tensor that does not fit the manifest, or naming a
+  // tokenizer file or the device; kFailedPrecondition with the numbers where the self-test deviates by more
+  // than the manifest allows.
+  static absl::StatusOr<std::unique_ptr<Detector>> Create(std::shared_ptr<const bundle::Bundle> bundle,
+                                                          const Options& options);
+
   virtual ~Detector() = default;
+
   // Errors: kInvalidArgument naming the category's field (a prompt or caption that is too long, an empty
   // class name); kCancelled / kDeadlineExceeded when `keep_going` said so between two stages. `keep_going`
   // may be null; it is asked before every stage and its error returned as is.
   virtual absl::StatusOr<Result> Detect(const image::Image& image, const category::Category& category,
                                         const std::function<absl::Status()>& keep_going) const = 0;
+
+  // Computes what depends on the category alone and keeps it for the next Detect, whose errors about the
+  // category it gives at once: for a category that is being registered. The default does nothing.
+  virtual absl::Status Prepare(const category::Category& category) const;
 };
 
 }  // namespace filo::detection

@@ -9,8 +9,8 @@ at::Tensor Attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   return at::scaled_dot_product_attention(split(q), split(k), split(v), mask).transpose(1, 2).flatten(2);
 }
 
-MultiHeadAttention MultiHeadAttention::Take(WeightReader& reader, const std::string& prefix, std::int64_t width,
-                                            std::int64_t heads) {
+MultiHeadAttention MultiHeadAttention::Take(WeightReader& reader, const std::string& prefix,
+                                            std::int64_t width, std::int64_t heads) {
   MultiHeadAttention attention;
   attention.in_weight = reader.Take(prefix + ".in_proj_weight", {3 * width, width});
   attention.in_bias = reader.Take(prefix + ".in_proj_bias", {3 * width});
@@ -19,8 +19,8 @@ MultiHeadAttention MultiHeadAttention::Take(WeightReader& reader, const std::str
   return attention;
 }
 
-at::Tensor MultiHeadAttention::operator()(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                                          const at::Tensor& may_attend) const {
+at::Tensor MultiHeadAttention::operator()(const at::Tensor& query, const at::Tensor& key,
+                                          const at::Tensor& value, const at::Tensor& may_attend) const {
   const std::int64_t width = out.weight.size(0);
   const auto project = [&](const at::Tensor& x, std::int64_t part) {
     return at::linear(x, in_weight.narrow(0, part * width, width), in_bias.narrow(0, part * width, width));

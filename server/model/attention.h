@@ -12,12 +12,13 @@ namespace filo::model {
 
 // softmax(q k^T / sqrt(width / heads)) v for each head, heads merged again: [batch, queries, width].
 // q is [batch, queries, width], k and v are [batch, keys, width]. `may_attend` is bool, broadcastable to
-// [batch, heads, queries, keys], true where a query may look; undefined = everywhere. Every query needs at least one key.
+// [batch, heads, queries, keys], true where a query may look; undefined = everywhere. Every query needs at
+// least one key.
 at::Tensor Attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads,
                   const at::Tensor& may_attend = {});
 
-// torch.nn.MultiheadAttention's layout: one stacked input projection (rows query, key, value), one output projection.
-// Const methods are thread-safe.
+// torch.nn.MultiheadAttention's layout: one stacked input projection (rows query, key, value), one output
+// projection. Const methods are thread-safe.
 struct MultiHeadAttention {
   at::Tensor in_weight;  // [3 * width, width]
   at::Tensor in_bias;    // [3 * width]

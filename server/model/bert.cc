@@ -30,11 +30,13 @@ Bert::Bert(WeightReader& reader, const bundle::Bert& sizes, const std::string& p
 
 at::Tensor Bert::Embed(const at::Tensor& ids) const { return at::embedding(word_embeddings_, ids); }
 
-at::Tensor Bert::Encode(const at::Tensor& words, const at::Tensor& position_ids, const at::Tensor& may_attend) const {
+at::Tensor Bert::Encode(const at::Tensor& words, const at::Tensor& position_ids,
+                        const at::Tensor& may_attend) const {
   const at::Tensor positions = at::embedding(position_embeddings_, position_ids);
   at::Tensor x = embedding_norm_(words + type_embeddings_[0] + positions);
   for (const Layer& layer : layers_) {
-    const at::Tensor attended = Attend(layer.query(x), layer.key(x), layer.value(x), sizes_.heads, may_attend);
+    const at::Tensor attended =
+        Attend(layer.query(x), layer.key(x), layer.value(x), sizes_.heads, may_attend);
     const at::Tensor middle = layer.attention_norm(layer.attention_output(attended) + x);
     x = layer.norm(layer.output(at::gelu(layer.intermediate(middle))) + middle);
   }

@@ -11,7 +11,9 @@ namespace {
 constexpr double kLayerNormEps = 1e-5;
 constexpr double kMasked = -100.0;  // added to the scores of tokens that only the shift made neighbours
 
-std::int64_t RoundUp(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t RoundUp(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 // Row of the bias table for each pair of a window's tokens: [window^2 * window^2] int64.
 at::Tensor RelativePositionIndex(std::int64_t window, at::Device device) {
@@ -23,7 +25,8 @@ at::Tensor RelativePositionIndex(std::int64_t window, at::Device device) {
   return (dy * (2 * window - 1) + dx).flatten();
 }
 
-// [batch, rows, columns, channels] (whole windows) -> [batch * windows, window^2, channels], windows row-major.
+// [batch, rows, columns, channels] (whole windows) -> [batch * windows, window^2, channels], windows
+// row-major.
 at::Tensor Partition(const at::Tensor& x, std::int64_t window) {
   const std::int64_t rows = x.size(1) / window, columns = x.size(2) / window;
   return x.view({x.size(0), rows, window, columns, window, x.size(3)})
@@ -32,16 +35,20 @@ at::Tensor Partition(const at::Tensor& x, std::int64_t window) {
 }
 
 // The inverse of Partition.
-at::Tensor Unpartition(const at::Tensor& windows, std::int64_t window, std::int64_t rows, std::int64_t columns) {
+at::Tensor Unpartition(const at::Tensor& windows, std::int64_t window, std::int64_t rows,
+                       std::int64_t columns) {
   return windows.view({-1, rows / window, columns / window, window, window, windows.size(2)})
       .transpose(2, 3)
       .reshape({-1, rows, columns, windows.size(2)});
 }
 
-// [windows, window^2, window^2]: 0 where two tokens of a shifted window were neighbours before the shift, else -100.
-at::Tensor ShiftMask(std::int64_t rows, std::int64_t columns, std::int64_t window, const at::TensorOptions& options) {
+// [windows, window^2, window^2]: 0 where two tokens of a shifted window were neighbours before the shift,
+// else -100.
+at::Tensor ShiftMask(std::int64_t rows, std::int64_t columns, std::int64_t window,
+                     const at::TensorOptions& options) {
   const std::int64_t shift = window / 2;
-  // 0, 1, 2: the part of the axis that a token came from; the last two share a window only because of the roll.
+  // 0, 1, 2: the part of the axis that a token came from; the last two share a window only because of the
+  // roll.
   const auto parts = [&](std::int64_t length) {
     const at::Tensor index = at::arange(length, options.dtype(at::kLong));
     return (index >= length - window).to(at::kInt) + (index >= length - shift).to(at::kInt);
@@ -63,9 +70,11 @@ at::Tensor WindowAttention::operator()(const at::Tensor& x, const at::Tensor& sh
   at::Tensor scores = at::matmul(parts[0] * scale, parts[1].transpose(-2, -1)) + bias;
   if (shift_mask.defined()) {
     const std::int64_t per_image = shift_mask.size(0);
-    scores = (scores.view({-1, per_image, heads, tokens, tokens}) + shift_mask.unsqueeze(1)).view(scores.sizes());
+    scores =
+        (scores.view({-1, per_image, heads, tokens, tokens}) + shift_mask.unsqueeze(1)).view(scores.sizes());
   }
-  return projection(at::matmul(scores.softmax(-1), parts[2]).transpose(1, 2).reshape({windows, tokens, channels}));
+  return projection(
+      at::matmul(scores.softmax(-1), parts[2]).transpose(1, 2).reshape({windows, tokens, channels}));
 }
 
 Swin::Swin(WeightReader& reader, const bundle::Swin& sizes, const std::string& prefix) : sizes_(sizes) {
@@ -103,7 +112,8 @@ Swin::Swin(WeightReader& reader, const bundle::Swin& sizes, const std::string& p
     if (s > 0) stage.output_norm = norm(fmt::format("norm{}", s), width);
     if (s + 1 < stages) {
       stage.merge_norm = norm(fmt::format("layers.{}.downsample.norm", s), 4 * width);
-      stage.merge_reduction = linear(fmt::format("layers.{}.downsample.reduction", s), 4 * width, 2 * width, false);
+      stage.merge_reduction =
+          linear(fmt::format("layers.{}.downsample.reduction", s), 4 * width, 2 * width, false);
     }
     stages_.push_back(std::move(stage));
   }

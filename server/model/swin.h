@@ -1,8 +1,8 @@
-// Swin Transformer (Liu et al. 2021), the image backbone of Grounding DINO: windows of 7x7 tokens attend within
-// themselves, every second block shifted by half a window; patches are merged 2x2 between stages.
+// Swin Transformer (Liu et al. 2021), the image backbone of Grounding DINO: windows of 7x7 tokens attend
+// within themselves, every second block shifted by half a window; patches are merged 2x2 between stages.
 //
-// Any image size works: tokens are padded with zeros to whole windows. Source: spec section 10. Immutable after
-// loading; const methods are thread-safe; differentiable; an image never depends on its batch.
+// Any image size works: tokens are padded with zeros to whole windows. Source: spec section 10. Immutable
+// after loading; const methods are thread-safe; differentiable; an image never depends on its batch.
 #pragma once
 
 #include <cstdint>
@@ -23,18 +23,19 @@ struct WindowAttention {
   std::int64_t heads = 0;
   std::int64_t window = 0;
 
-  // x: [windows, window^2, channels], the windows of one image after those of another. `shift_mask` [windows of one
-  // image, window^2, window^2] is added to the scores; undefined = none.
+  // x: [windows, window^2, channels], the windows of one image after those of another. `shift_mask` [windows
+  // of one image, window^2, window^2] is added to the scores; undefined = none.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& shift_mask) const;
 };
 
 class Swin {
  public:
-  // Takes PREFIXpatch_embed.*, PREFIXlayers.S.{blocks.K,downsample}.* and PREFIXnormS of the stages that are given out.
+  // Takes PREFIXpatch_embed.*, PREFIXlayers.S.{blocks.K,downsample}.* and PREFIXnormS of the stages that are
+  // given out.
   Swin(WeightReader& reader, const bundle::Swin& sizes, const std::string& prefix);
 
-  // Outputs [batch, channels * 2^S, rows, columns] of the stages S = 1 .. last, each through its own layer norm, of
-  // normalised images [batch, 3, height, width].
+  // Outputs [batch, channels * 2^S, rows, columns] of the stages S = 1 .. last, each through its own layer
+  // norm, of normalised images [batch, 3, height, width].
   std::vector<at::Tensor> Forward(const at::Tensor& images) const;
 
   // Channels of each output of Forward.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "fmt/format.h"
 
@@ -23,15 +24,17 @@ bool Contains(const std::vector<int>& values, int value) {
 }  // namespace
 
 const Tap& ImageFeatures::At(int block) const {
-  const auto found =
-      std::find_if(taps.begin(), taps.end(), [&](const Tap& tap) { return tap.block == block; });
-  TORCH_CHECK(found != taps.end(), "block ", block, " is not among the tower's taps");
-  return *found;
+  for (const std::vector<Tap>* list : {&taps, &extra_taps}) {
+    for (const Tap& tap : *list) {
+      if (tap.block == block) return tap;
+    }
+  }
+  TORCH_CHECK(false, "block ", block, " is not among the tower's taps");
 }
 
 VisionTransformer::VisionTransformer(WeightReader& reader, const bundle::ImageTower& manifest,
-                                     bool keep_attended)
-    : manifest_(manifest), keep_attended_(keep_attended), grid_(manifest.image_size / manifest.patch_size) {
+                                     Options options)
+    : manifest_(manifest), options_(std::move(options)), grid_(manifest.image_size / manifest.patch_size) {
   const std::int64_t width = manifest.width, patch = manifest.patch_size;
   const std::int64_t stored = manifest.pretrained_grid;
   const bool clip = manifest.architecture == bundle::ImageArchitecture::kClip;
@@ -72,7 +75,7 @@ ImageFeatures VisionTransformer::Forward(const at::Tensor& image, Trace* trace) 
     const TransformerBlock& block = blocks_[static_cast<std::size_t>(number - 1)];
     const Qkv qkv = block.Project(x);
     const at::Tensor attended = x + block.Attend(qkv.q, qkv.k, qkv.v, /*causal=*/false);
-    if (keep_attended_ && !features.taps.empty() && features.taps.back().block == number - 1) {
+    if (options_.keep_attended && !features.taps.empty() && features.taps.back().block == number - 1) {
       features.taps.back().ordinary_attended = attended;
     }
     if (manifest_.vv_first_block > 0 && number >= manifest_.vv_first_block) {
@@ -80,8 +83,9 @@ ImageFeatures VisionTransformer::Forward(const at::Tensor& image, Trace* trace) 
       vv = (vv.defined() ? vv : x) + block.Attend(qkv.v, qkv.v, qkv.v, /*causal=*/false);
     }
     x = attended + block.Mlp(attended);
-    if (Contains(manifest_.taps, number))
-      features.taps.push_back({.block = number, .ordinary = x, .vv = vv, .ordinary_attended = {}});
+    const Tap tap{.block = number, .ordinary = x, .vv = vv, .ordinary_attended = {}};
+    if (Contains(manifest_.taps, number)) features.taps.push_back(tap);
+    if (Contains(options_.extra_blocks, number)) features.extra_taps.push_back(tap);
     if (trace != nullptr) {
       Record(trace, fmt::format("clip.block{}.ori", number), x[0]);
       if (vv.defined()) Record(trace, fmt::format("clip.block{}.vv", number), vv[0]);

@@ -28,19 +28,24 @@ struct Tap {
 };
 
 struct ImageFeatures {
-  at::Tensor global;  // [batch, output_width]: ln_post(class token) * proj, not normalised
-  std::vector<Tap> taps;
-  at::Tensor last_vv;  // the V-V stream after the last block; undefined without a V-V path
+  at::Tensor global;            // [batch, output_width]: ln_post(class token) * proj, not normalised
+  std::vector<Tap> taps;        // manifest.taps, in order
+  std::vector<Tap> extra_taps;  // of further blocks that were asked for
+  at::Tensor last_vv;           // the V-V stream after the last block; undefined without a V-V path
   int vv_first_block = 0;
 
-  // The tap of a 1-based block; the manifest's check guarantees that every block asked for is tapped.
+  // The tap of a 1-based block, which must be one of the above.
   const Tap& At(int block) const;
 };
 
 class VisionTransformer {
  public:
-  // `keep_attended`: keep Tap::ordinary_attended, which only `released` reads.
-  VisionTransformer(WeightReader& reader, const bundle::ImageTower& manifest, bool keep_attended);
+  struct Options {
+    bool keep_attended = false;  // keep Tap::ordinary_attended, which only `released` reads
+    std::vector<int>
+        extra_blocks;  // tapped besides manifest.taps, for a grounding model that shares the tower
+  };
+  VisionTransformer(WeightReader& reader, const bundle::ImageTower& manifest, Options options);
 
   // `image` [batch, 3, image_size, image_size], normalised, in the weights' dtype and on their device.
   // Trace: clip.patch_embed, clip.ln_pre, clip.blockK.ori|vv of every block, clip.cls (first image of the
@@ -53,7 +58,7 @@ class VisionTransformer {
   at::Tensor EmbedPatches(const at::Tensor& image, Trace* trace) const;
 
   bundle::ImageTower manifest_;
-  bool keep_attended_;
+  Options options_;
   std::int64_t grid_;
   Linear patch_embedding_;      // conv1 as a matrix [width, 3 * patch * patch]
   at::Tensor class_embedding_;  // [width]

@@ -18,7 +18,7 @@ constexpr double kTolerance = 1e-5;  // relative rms against the float64 run
 VisionTransformer TinyTower(Profile profile) {
   WeightReader reader = TinyClip(profile);
   return VisionTransformer(reader, support::MakeManifest(support::Size::kTiny, profile).image_tower,
-                           /*keep_attended=*/profile == Profile::kReleased);
+                           {.keep_attended = profile == Profile::kReleased, .extra_blocks = {3, 12}});
 }
 
 class VisionTransformerGolden : public testing::TestWithParam<const char*> {};
@@ -73,13 +73,26 @@ TEST(VisionTransformer, SnapshotsAreTheVvStreamWithoutTheClassToken) {
       features.taps.front().ordinary_attended.defined());  // `paper` does not keep what it does not read
 }
 
+TEST(VisionTransformer, FurtherBlocksCanBeTapped) {
+  const at::InferenceMode guard;
+  const bundle::ImageTower tower =
+      support::MakeManifest(support::Size::kTiny, Profile::kReleased).image_tower;
+  Trace trace;
+  const ImageFeatures features =
+      TinyTower(Profile::kReleased).Forward(TinyClipInput("good04", tower), &trace);
+  EXPECT_EQ(features.taps.size(), 4);
+  EXPECT_TRUE(at::equal(features.At(3).ordinary[0], trace.tensors.at("clip.block3.ori")));
+  EXPECT_TRUE(at::equal(features.At(18).vv[0], trace.tensors.at("clip.block18.vv")));
+  EXPECT_ANY_THROW(features.At(4));
+}
+
 TEST(VisionTransformer, WithoutVvPathTheOrdinaryStreamIsRead) {
   const at::InferenceMode guard;
   bundle::ImageTower tower = support::MakeManifest(support::Size::kTiny, Profile::kPaper).image_tower;
   const at::Tensor input = TinyClipInput("good04", tower);
   tower.vv_first_block = 0;
   WeightReader reader = TinyClip(Profile::kPaper);
-  const ImageFeatures features = VisionTransformer(reader, tower, false).Forward(input, nullptr);
+  const ImageFeatures features = VisionTransformer(reader, tower, {}).Forward(input, nullptr);
   EXPECT_FALSE(features.last_vv.defined());
   const GoldenTensors golden("tiny/good04.f64.safetensors");
   EXPECT_LT(
@@ -90,7 +103,7 @@ TEST(VisionTransformer, WithoutVvPathTheOrdinaryStreamIsRead) {
 TEST(VisionTransformer, TakesExactlyTheTensorsOfItsTower) {
   WeightReader reader = TinyClip(Profile::kPaper);
   const bundle::Manifest manifest = support::MakeManifest(support::Size::kTiny, Profile::kPaper);
-  const VisionTransformer tower(reader, manifest.image_tower, false);
+  const VisionTransformer tower(reader, manifest.image_tower, {});
   const std::string left = std::string(reader.Finish().message());
   EXPECT_THAT(left, testing::HasSubstr("transformer.resblocks.0.ln_1.weight"));  // the text tower's
   EXPECT_THAT(left, testing::Not(testing::HasSubstr("visual.")));

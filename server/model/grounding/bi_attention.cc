@@ -6,7 +6,8 @@
 namespace filo::model {
 namespace {
 
-// The reference clamps scores this far below the largest one (a guard for half precision that changes results there).
+// The reference clamps scores this far below the largest one (a guard for half precision that changes results
+// there).
 constexpr double kLowestScore = -50000;
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
@@ -43,7 +44,8 @@ at::Tensor BiAttention::FoldedValues(const at::Tensor& text) const {
   return at::matmul(values, out.permute({1, 2, 0})).flatten(1, 2);
 }
 
-std::pair<at::Tensor, at::Tensor> BiAttention::operator()(const at::Tensor& image_in, const at::Tensor& text_in,
+std::pair<at::Tensor, at::Tensor> BiAttention::operator()(const at::Tensor& image_in,
+                                                          const at::Tensor& text_in,
                                                           const at::Tensor& is_token) const {
   const at::Tensor image = image_norm_(image_in);
   const at::Tensor text = text_norm_(text_in);
@@ -51,14 +53,16 @@ std::pair<at::Tensor, at::Tensor> BiAttention::operator()(const at::Tensor& imag
 
   const auto [key_weights, key_biases] = FoldedKeys(text);
   // [batch, pixels, heads, tokens]
-  at::Tensor scores = at::baddbmm(key_biases, image, key_weights.transpose(1, 2)).view({batch, pixels, heads_, tokens});
+  at::Tensor scores =
+      at::baddbmm(key_biases, image, key_weights.transpose(1, 2)).view({batch, pixels, heads_, tokens});
   if (is_token.defined()) scores = scores.masked_fill(~is_token.view({batch, 1, 1, tokens}), kMinusInfinity);
   // Largest score of the item, never of the batch.
   const at::Tensor largest = scores.detach().amax({1, 2, 3}, /*keepdim=*/true);
   scores = at::maximum(scores, largest + kLowestScore);
 
   at::Tensor over_text = scores;
-  if (is_token.defined()) over_text = over_text.masked_fill(~is_token.view({batch, 1, 1, tokens}), kMinusInfinity);
+  if (is_token.defined())
+    over_text = over_text.masked_fill(~is_token.view({batch, 1, 1, tokens}), kMinusInfinity);
   const at::Tensor image_weights = over_text.softmax(3).view({batch, pixels, heads_ * tokens});
   // The residual goes to the normed input, not to the input.
   const at::Tensor image_out =

@@ -1,10 +1,10 @@
-// Fusion layer of Grounding DINO's encoder: image tokens look at the caption and the caption at the image, both
-// through one score matrix (GLIP's bi-directional attention; spec section 10).
+// Fusion layer of Grounding DINO's encoder: image tokens look at the caption and the caption at the image,
+// both through one score matrix (GLIP's bi-directional attention; spec section 10).
 //
-// The caption is a few dozen tokens while the image is thousands, so every projection of an image token that meets the
-// caption in a product is moved to the caption's side of it (W applied to the text rows instead of the image rows): the
-// same numbers up to rounding for a fifth of the work. Const methods are thread-safe; differentiable; an item never
-// depends on its batch.
+// The caption is a few dozen tokens while the image is thousands, so every projection of an image token that
+// meets the caption in a product is moved to the caption's side of it (W applied to the text rows instead of
+// the image rows): the same numbers up to rounding for a fifth of the work. Const methods are thread-safe;
+// differentiable; an item never depends on its batch.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,9 @@ class BiAttention {
   // PREFIX.attn.{v_proj,l_proj,values_v_proj,values_l_proj,out_v_proj,out_l_proj}.*.
   BiAttention(WeightReader& reader, const bundle::Grounding& sizes, const std::string& prefix);
 
-  // image [batch, pixels, hidden], text [batch, tokens, hidden] -> both, updated. `is_token` bool [batch, tokens] is
-  // false on padding; undefined = no padding. Padding rows of the text come out with values of no meaning.
+  // image [batch, pixels, hidden], text [batch, tokens, hidden] -> both, updated. `is_token` bool [batch,
+  // tokens] is false on padding; undefined = no padding. Padding rows of the text come out with values of no
+  // meaning.
   std::pair<at::Tensor, at::Tensor> operator()(const at::Tensor& image, const at::Tensor& text,
                                                const at::Tensor& is_token) const;
 

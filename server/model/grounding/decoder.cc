@@ -11,8 +11,8 @@ at::Tensor InverseSigmoid(const at::Tensor& x) {
   return at::log(inside.clamp_min(kEpsilon) / (1 - inside).clamp_min(kEpsilon));
 }
 
-GroundingDecoder::GroundingDecoder(WeightReader& reader, const bundle::Grounding& sizes, const std::string& prefix,
-                                   const std::string& box_prefix)
+GroundingDecoder::GroundingDecoder(WeightReader& reader, const bundle::Grounding& sizes,
+                                   const std::string& prefix, const std::string& box_prefix)
     : hidden_(sizes.hidden) {
   const double eps = sizes.layer_norm_eps;
   for (int k = 0; k < sizes.decoder_layers; ++k) {
@@ -38,15 +38,16 @@ at::Tensor GroundingDecoder::RunLayer(const Layer& layer, const at::Tensor& quer
   at::Tensor x = queries;
   const at::Tensor query = x + positions;
   x = layer.self_norm(x + layer.self_attention(query, query, x));
-  const at::Tensor is_token = text.is_token.defined() ? text.is_token.unsqueeze(1).unsqueeze(1) : at::Tensor();
+  const at::Tensor is_token =
+      text.is_token.defined() ? text.is_token.unsqueeze(1).unsqueeze(1) : at::Tensor();
   x = layer.text_norm(x + layer.text_attention(x + positions, text.tokens, text.tokens, is_token));
   x = layer.image_norm(x + layer.image_attention(x + positions, boxes, image.tokens, image.levels));
   return layer.feed_forward(x);
 }
 
 std::vector<DecoderState> GroundingDecoder::Decode(at::Tensor queries, const at::Tensor& boxes,
-                                                   const ImageMemory& image, const GroundingText& text, bool all_layers,
-                                                   Trace* trace) const {
+                                                   const ImageMemory& image, const GroundingText& text,
+                                                   bool all_layers, Trace* trace) const {
   std::vector<DecoderState> states;
   at::Tensor reference = boxes.detach().sigmoid();  // carries gradient from the second layer on
   if (trace != nullptr) Record(trace, "gdino.dec.ref.0", reference[0]);

@@ -1,6 +1,6 @@
-// The decoder of Grounding DINO: queries look at each other, at the caption and at the image, and move their boxes a
-// little in every layer (spec section 10). Const methods are thread-safe; differentiable; an item never depends on its
-// batch.
+// The decoder of Grounding DINO: queries look at each other, at the caption and at the image, and move their
+// boxes a little in every layer (spec section 10). Const methods are thread-safe; differentiable; an item
+// never depends on its batch.
 #pragma once
 
 #include <string>
@@ -29,14 +29,15 @@ struct DecoderState {
 
 class GroundingDecoder {
  public:
-  // Takes PREFIXlayers.K.*, PREFIXnorm.*, PREFIXref_point_head.* and the box head BOX_PREFIX.*, which all layers share.
+  // Takes PREFIXlayers.K.*, PREFIXnorm.*, PREFIXref_point_head.* and the box head BOX_PREFIX.*, which all
+  // layers share.
   GroundingDecoder(WeightReader& reader, const bundle::Grounding& sizes, const std::string& prefix,
                    const std::string& box_prefix);
 
-  // `queries` [batch, queries, hidden]; `boxes` [batch, queries, 4] as SelectedQueries has them. Gives every layer's
-  // state when `all_layers`, else the last one's alone. No gradient flows from a layer's boxes into the layer before
-  // except through the answer (DINO's "look forward twice").
-  // Trace: gdino.dec.K.out, gdino.dec.ref.K, gdino.dec.last_hs.
+  // `queries` [batch, queries, hidden]; `boxes` [batch, queries, 4] as SelectedQueries has them. Gives every
+  // layer's state when `all_layers`, else the last one's alone. No gradient flows from a layer's boxes into
+  // the layer before except through the answer (DINO's "look forward twice"). Trace: gdino.dec.K.out,
+  // gdino.dec.ref.K, gdino.dec.last_hs.
   std::vector<DecoderState> Decode(at::Tensor queries, const at::Tensor& boxes, const ImageMemory& image,
                                    const GroundingText& text, bool all_layers, Trace* trace) const;
 
@@ -48,8 +49,8 @@ class GroundingDecoder {
     FeedForward feed_forward;
   };
 
-  at::Tensor RunLayer(const Layer& layer, const at::Tensor& queries, const at::Tensor& boxes, const ImageMemory& image,
-                      const GroundingText& text) const;
+  at::Tensor RunLayer(const Layer& layer, const at::Tensor& queries, const at::Tensor& boxes,
+                      const ImageMemory& image, const GroundingText& text) const;
 
   std::int64_t hidden_;
   std::vector<Layer> layers_;

@@ -1,5 +1,6 @@
 #include "server/model/grounding/deformable_attention.h"
 
+#include "ATen/core/grad_mode.h"
 #include "server/model/grounding/sample_levels_kernel.h"
 
 namespace filo::model {
@@ -9,8 +10,8 @@ bool NeedsGradient(const at::Tensor& tensor) { return at::GradMode::is_enabled()
 
 }  // namespace
 
-at::Tensor SampleLevelsPortable(const at::Tensor& value, const std::vector<Level>& levels, const at::Tensor& locations,
-                                const at::Tensor& weights) {
+at::Tensor SampleLevelsPortable(const at::Tensor& value, const std::vector<Level>& levels,
+                                const at::Tensor& locations, const at::Tensor& weights) {
   constexpr int kBilinear = 0, kZeros = 0;
   const std::int64_t batch = value.size(0), heads = value.size(2), width = value.size(3);
   const std::int64_t queries = locations.size(1);
@@ -30,9 +31,10 @@ at::Tensor SampleLevelsPortable(const at::Tensor& value, const std::vector<Level
   return sum.view({batch, heads * width, queries}).transpose(1, 2).contiguous();
 }
 
-at::Tensor SampleLevels(const at::Tensor& value, const std::vector<Level>& levels, const at::Tensor& locations,
-                        const at::Tensor& weights) {
-  const bool plain = value.is_cpu() && (value.scalar_type() == at::kFloat || value.scalar_type() == at::kDouble);
+at::Tensor SampleLevels(const at::Tensor& value, const std::vector<Level>& levels,
+                        const at::Tensor& locations, const at::Tensor& weights) {
+  const bool plain =
+      value.is_cpu() && (value.scalar_type() == at::kFloat || value.scalar_type() == at::kDouble);
   if (!plain || NeedsGradient(value) || NeedsGradient(locations) || NeedsGradient(weights)) {
     return SampleLevelsPortable(value, levels, locations, weights);
   }
@@ -54,9 +56,10 @@ at::Tensor DeformableAttention::operator()(const at::Tensor& query, const at::Te
   const std::int64_t batch = query.size(0), queries = query.size(1);
   const at::Tensor value = value_(memory).view({batch, memory.size(1), heads_, -1});
   const at::Tensor offsets = sampling_offsets_(query).view({batch, queries, heads_, levels_, points_, 2});
-  const at::Tensor weights =
-      attention_weights_(query).view({batch, queries, heads_, levels_ * points_}).softmax(-1).view(
-          {batch, queries, heads_, levels_, points_});
+  const at::Tensor weights = attention_weights_(query)
+                                 .view({batch, queries, heads_, levels_ * points_})
+                                 .softmax(-1)
+                                 .view({batch, queries, heads_, levels_, points_});
   const at::Tensor centres = references.slice(-1, 0, 2).view({references.size(0), queries, 1, 1, 1, 2});
   at::Tensor locations;
   if (references.size(-1) == 2) {

@@ -27,7 +27,8 @@ at::Tensor TokenCentres(const std::vector<Level>& levels, const at::TensorOption
   return at::cat(centres).to(options.dtype());
 }
 
-GroundingEncoder::GroundingEncoder(WeightReader& reader, const bundle::Grounding& sizes, const std::string& prefix) {
+GroundingEncoder::GroundingEncoder(WeightReader& reader, const bundle::Grounding& sizes,
+                                   const std::string& prefix) {
   const std::int64_t hidden = sizes.hidden;
   const double eps = sizes.layer_norm_eps;
   for (int k = 0; k < sizes.encoder_layers; ++k) {
@@ -57,14 +58,14 @@ void GroundingEncoder::Enhance(ImageMemory& image, GroundingText& text, Trace* t
     record("fusion.1", text.tokens);
 
     const at::Tensor query = text.tokens + text.positions;
-    text.tokens = layer.text_norm(text.tokens +
-                                  layer.text_attention(query, query, text.tokens, text.may_attend));
+    text.tokens =
+        layer.text_norm(text.tokens + layer.text_attention(query, query, text.tokens, text.may_attend));
     text.tokens = layer.text_feed_forward(text.tokens);
     record("text", text.tokens);
 
-    image.tokens = layer.image_norm(
-        image.tokens +
-        layer.image_attention(image.tokens + image.positions, centres, image.tokens, image.levels));
+    image.tokens =
+        layer.image_norm(image.tokens + layer.image_attention(image.tokens + image.positions, centres,
+                                                              image.tokens, image.levels));
     image.tokens = layer.image_feed_forward(image.tokens);
     record("memory", image.tokens);
   }

@@ -1,5 +1,6 @@
-// The feature enhancer of Grounding DINO: layers of fusion, text self-attention and deformable image self-attention
-// (spec section 10). Const methods are thread-safe; differentiable; an item never depends on its batch.
+// The feature enhancer of Grounding DINO: layers of fusion, text self-attention and deformable image
+// self-attention (spec section 10). Const methods are thread-safe; differentiable; an item never depends on
+// its batch.
 #pragma once
 
 #include <string>
@@ -28,8 +29,8 @@ struct FeedForward {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-// A caption as the networks see it; depends on no image until the encoder has enhanced it, so it can be kept for each
-// caption. Immutable in use: copies share the tensors.
+// A caption as the networks see it; depends on no image until the encoder has enhanced it, so it can be kept
+// for each caption. Immutable in use: copies share the tensors.
 struct GroundingText {
   at::Tensor tokens;      // [batch, tokens, hidden], BERT's last hidden states, projected
   at::Tensor positions;   // [batch, tokens, hidden], sine encoding, constant

@@ -11,7 +11,7 @@ namespace {
 
 std::shared_ptr<const Bert> OwnOrShared(WeightReader& reader, const bundle::Grounding& sizes,
                                         std::shared_ptr<const Bert> shared) {
-  return sizes.shared_bert ? std::move(shared) : std::make_shared<const Bert>(reader, sizes.bert, "bert.");
+  return shared != nullptr ? std::move(shared) : std::make_shared<const Bert>(reader, sizes.bert, "bert.");
 }
 
 std::optional<Swin> SwinIfAsked(WeightReader& reader, const bundle::Grounding& sizes) {
@@ -108,8 +108,9 @@ std::vector<at::Tensor> GroundingDino::TowerFeatures(const std::vector<at::Tenso
   return {tokens.transpose(1, 2).reshape({tokens.size(0), tokens.size(2), rows, columns})};
 }
 
-GroundingAnswers GroundingDino::Run(const std::vector<at::Tensor>& features, GroundingText text, bool all_layers,
-                                    Trace* trace, const std::vector<std::int64_t>* forced_topk) const {
+GroundingAnswers GroundingDino::Run(const std::vector<at::Tensor>& features, GroundingText text,
+                                    bool all_layers, Trace* trace,
+                                    const std::vector<std::int64_t>* forced_topk) const {
   ImageMemory image = pyramid_(features, trace);
   const std::int64_t batch = image.tokens.size(0);
   if (text.tokens.size(0) != batch) {
@@ -129,8 +130,9 @@ GroundingAnswers GroundingDino::Run(const std::vector<at::Tensor>& features, Gro
   return answers;
 }
 
-GroundingOutput GroundingDino::ForwardFeatures(const std::vector<at::Tensor>& features, const GroundingText& text,
-                                               Trace* trace, const std::vector<std::int64_t>* forced_topk) const {
+GroundingOutput GroundingDino::ForwardFeatures(const std::vector<at::Tensor>& features,
+                                               const GroundingText& text, Trace* trace,
+                                               const std::vector<std::int64_t>* forced_topk) const {
   const GroundingAnswer answer = Run(features, text, /*all_layers=*/false, trace, forced_topk).layers.back();
   const std::int64_t behind = sizes_.max_text_tokens - answer.logits.size(2);
   const GroundingOutput output{

@@ -1,10 +1,12 @@
-// Grounding DINO (Liu et al. 2023): boxes for the phrases of a caption. The HQ-Loc half of FiLo (spec sections 4, 10).
+// Grounding DINO (Liu et al. 2023): boxes for the phrases of a caption. The HQ-Loc half of FiLo (spec
+// sections 4, 10).
 //
-// Behind one encoder and decoder stand two backbones: Swin on the image's pixels (the published weights), or patch
-// tokens that the shared image tower has computed anyway (the open model). Sizes come from the manifest.
+// Behind one encoder and decoder stand two backbones: Swin on the image's pixels (the published weights), or
+// patch tokens that the shared image tower has computed anyway (the open model). Sizes come from the
+// manifest.
 //
-// Immutable after loading; const methods are thread-safe, work under InferenceMode and differentiate. Within a batch an
-// item's numbers do not depend on the other items.
+// Immutable after loading; const methods are thread-safe, work under InferenceMode and differentiate. Within
+// a batch an item's numbers do not depend on the other items.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +46,9 @@ struct GroundingAnswers {
 
 class GroundingDino {
  public:
-  // `tower_width` is the width of a patch token of the image tower (kImageTower only). `shared_bert` encodes captions
-  // in place of a BERT of its own when the manifest says so (grounding.shared_bert).
-  // Tensor names: server/bundle/layout.md, "grounding".
+  // `tower_width` is the width of a patch token of the image tower (kImageTower only). `shared_bert` encodes
+  // captions in place of a BERT of its own when the manifest says so (grounding.shared_bert). Tensor names:
+  // server/bundle/layout.md, "grounding".
   GroundingDino(WeightReader& reader, const bundle::Grounding& sizes, std::int64_t tower_width = 0,
                 std::shared_ptr<const Bert> shared_bert = nullptr);
 
@@ -55,7 +57,8 @@ class GroundingDino {
   // Trace: gdino.{input_ids,position_ids,text_mask,bert}.
   at::Tensor EncodeCaption(const text::Caption& caption, Trace* trace = nullptr) const;
   // The same projected to the model's width, with positions and masks. Trace: gdino.feat_map.
-  GroundingText ProjectCaption(const text::Caption& caption, const at::Tensor& states, Trace* trace = nullptr) const;
+  GroundingText ProjectCaption(const text::Caption& caption, const at::Tensor& states,
+                               Trace* trace = nullptr) const;
   GroundingText EncodeText(const text::Caption& caption, Trace* trace = nullptr) const {
     return ProjectCaption(caption, EncodeCaption(caption, trace), trace);
   }
@@ -65,14 +68,14 @@ class GroundingDino {
   // ---- Image ----
   // kSwin: feature maps of images [batch, 3, height, width], normalised. Trace: gdino.swin.K.
   std::vector<at::Tensor> ImageFeatures(const at::Tensor& images, Trace* trace = nullptr) const;
-  // kImageTower: feature map of patch tokens [batch, rows * columns, tower_width] (row-major, no class token), one
-  // tensor for each of the manifest's tower_taps.
+  // kImageTower: feature map of patch tokens [batch, rows * columns, tower_width] (row-major, no class
+  // token), one tensor for each of the manifest's tower_taps.
   static std::vector<at::Tensor> TowerFeatures(const std::vector<at::Tensor>& taps, std::int64_t rows,
                                                std::int64_t columns);
 
   // ---- Both ----
-  // One image [1, 3, height, width] (kSwin) and one caption. `forced_topk` (tests): see QuerySelection::Select.
-  // Trace: every gdino.* tensor of tests/goldens/README.md.
+  // One image [1, 3, height, width] (kSwin) and one caption. `forced_topk` (tests): see
+  // QuerySelection::Select. Trace: every gdino.* tensor of tests/goldens/README.md.
   GroundingOutput Forward(const at::Tensor& image, const GroundingText& text, Trace* trace = nullptr,
                           const std::vector<std::int64_t>* forced_topk = nullptr) const;
   // One item given as feature maps.
@@ -85,8 +88,8 @@ class GroundingDino {
   const bundle::Grounding& sizes() const { return sizes_; }
 
  private:
-  GroundingAnswers Run(const std::vector<at::Tensor>& features, GroundingText text, bool all_layers, Trace* trace,
-                       const std::vector<std::int64_t>* forced_topk) const;
+  GroundingAnswers Run(const std::vector<at::Tensor>& features, GroundingText text, bool all_layers,
+                       Trace* trace, const std::vector<std::int64_t>* forced_topk) const;
 
   bundle::Grounding sizes_;
   at::TensorOptions options_;

@@ -1,4 +1,5 @@
-// The pyramid of feature maps that Grounding DINO's encoder and decoder look at, one behind another in one sequence.
+// The pyramid of feature maps that Grounding DINO's encoder and decoder look at, one behind another in one
+// sequence.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,8 @@ at::Tensor Wavelengths(std::int64_t channels, double temperature, at::Device dev
 
 // sin of the even, cos of the odd channels, interleaved as they were.
 at::Tensor SinCos(const at::Tensor& angles) {
-  return at::stack({angles.slice(-1, 0, c10::nullopt, 2).sin(), angles.slice(-1, 1, c10::nullopt, 2).cos()}, -1)
+  return at::stack({angles.slice(-1, 0, c10::nullopt, 2).sin(), angles.slice(-1, 1, c10::nullopt, 2).cos()},
+                   -1)
       .flatten(-2);
 }
 
@@ -38,7 +39,8 @@ at::Tensor ImagePositions(std::int64_t rows, std::int64_t columns, std::int64_t 
   return at::cat({y, x}, -1).flatten(0, 1);
 }
 
-at::Tensor TextPositions(const at::Tensor& position_ids, std::int64_t width, const at::TensorOptions& options) {
+at::Tensor TextPositions(const at::Tensor& position_ids, std::int64_t width,
+                         const at::TensorOptions& options) {
   constexpr double kTemperature = 10000;
   const at::Tensor wavelengths = Wavelengths(width, kTemperature, options.device());
   return SinCos((position_ids.to(at::kFloat) * kTwoPi).unsqueeze(-1) / wavelengths).to(options.dtype());

@@ -20,7 +20,8 @@ at::Tensor GatherRows(const at::Tensor& rows, const at::Tensor& index) {
 Mlp Mlp::Take(WeightReader& reader, const std::string& prefix, const std::vector<std::int64_t>& widths) {
   Mlp mlp;
   for (std::size_t k = 0; k + 1 < widths.size(); ++k) {
-    mlp.layers.push_back(Linear::Take(reader, fmt::format("{}.layers.{}", prefix, k), widths[k], widths[k + 1]));
+    mlp.layers.push_back(
+        Linear::Take(reader, fmt::format("{}.layers.{}", prefix, k), widths[k], widths[k + 1]));
   }
   return mlp;
 }
@@ -53,7 +54,8 @@ Proposals MakeProposals(const std::vector<Level>& levels, const at::TensorOption
   return {.logits = logits.to(options.dtype()), .is_valid = is_valid};
 }
 
-QuerySelection::QuerySelection(WeightReader& reader, const bundle::Grounding& sizes, const std::string& prefix)
+QuerySelection::QuerySelection(WeightReader& reader, const bundle::Grounding& sizes,
+                               const std::string& prefix)
     : queries_(sizes.queries) {
   const std::int64_t hidden = sizes.hidden;
   output_ = Linear::Take(reader, prefix + "enc_output", hidden, hidden);
@@ -75,8 +77,8 @@ SelectedQueries QuerySelection::Select(const ImageMemory& image, const Grounding
   }
   selected.features = GatherRows(features, selected.index);
   // Only the chosen tokens need their box refined.
-  const at::Tensor anchors = proposals.logits.index_select(0, selected.index.flatten()).view(
-      {selected.index.size(0), selected.index.size(1), 4});
+  const at::Tensor anchors = proposals.logits.index_select(0, selected.index.flatten())
+                                 .view({selected.index.size(0), selected.index.size(1), 4});
   selected.boxes = box_head_(selected.features) + anchors;
   if (trace != nullptr) {
     Record(trace, "gdino.enc_output", features[0]);

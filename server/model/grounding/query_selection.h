@@ -1,5 +1,5 @@
-// Language-guided query selection: which image tokens become the decoder's starting boxes (spec section 10, two-stage).
-// Const methods are thread-safe; differentiable; an item never depends on its batch.
+// Language-guided query selection: which image tokens become the decoder's starting boxes (spec section 10,
+// two-stage). Const methods are thread-safe; differentiable; an item never depends on its batch.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +25,12 @@ struct Mlp {
   at::Tensor operator()(at::Tensor x) const;
 };
 
-// Similarity of each query with each token of the caption: [batch, queries, tokens] of features [batch, queries,
-// hidden]; -infinity on padding.
+// Similarity of each query with each token of the caption: [batch, queries, tokens] of features [batch,
+// queries, hidden]; -infinity on padding.
 at::Tensor TokenLogits(const at::Tensor& features, const GroundingText& text);
 
-// Boxes that the encoder proposes before any refinement: at each token's centre, 0.05 * 2^level wide and high.
+// Boxes that the encoder proposes before any refinement: at each token's centre, 0.05 * 2^level wide and
+// high.
 struct Proposals {
   at::Tensor logits;    // [tokens, 4], inverse sigmoid of (cx, cy, w, h); +infinity where not valid
   at::Tensor is_valid;  // bool [tokens, 1]: every coordinate strictly inside (0.01, 0.99)
@@ -39,7 +40,8 @@ Proposals MakeProposals(const std::vector<Level>& levels, const at::TensorOption
 struct SelectedQueries {
   at::Tensor index;     // int64 [batch, queries], into the image tokens, best first
   at::Tensor features;  // [batch, queries, hidden], normed encoder output of those tokens
-  at::Tensor boxes;     // [batch, queries, 4], inverse sigmoid of (cx, cy, w, h), may be +infinity; carries gradient
+  at::Tensor
+      boxes;  // [batch, queries, 4], inverse sigmoid of (cx, cy, w, h), may be +infinity; carries gradient
 };
 
 class QuerySelection {
@@ -47,9 +49,10 @@ class QuerySelection {
   // Takes PREFIXenc_output.*, PREFIXenc_output_norm.* and PREFIXenc_out_bbox_embed.*.
   QuerySelection(WeightReader& reader, const bundle::Grounding& sizes, const std::string& prefix);
 
-  // The `queries` tokens with the largest token logit (all of them where the image has fewer). `forced_index`, if not null,
-  // replaces that choice, for tests (near-equal scores swap ranks from rounding noise).
-  // Trace: gdino.{enc_output,enc_class_max,enc_bbox_delta,topk_scores,topk_index,refpoints_unsigmoid}.
+  // The `queries` tokens with the largest token logit (all of them where the image has fewer).
+  // `forced_index`, if not null, replaces that choice, for tests (near-equal scores swap ranks from rounding
+  // noise). Trace:
+  // gdino.{enc_output,enc_class_max,enc_bbox_delta,topk_scores,topk_index,refpoints_unsigmoid}.
   SelectedQueries Select(const ImageMemory& image, const GroundingText& text,
                          const std::vector<std::int64_t>* forced_index, Trace* trace) const;
 

@@ -31,29 +31,33 @@ template <typename T, std::int64_t kWidth>
 
 // One head of one query.
 template <typename T, std::int64_t kWidth>
-[[gnu::always_inline]] inline void SampleHead(const Problem<T>& p, const T* value, const T* location, const T* weight,
-                                              T* __restrict output) {
+[[gnu::always_inline]] inline void SampleHead(const Problem<T>& p, const T* value, const T* location,
+                                              const T* weight, T* __restrict output) {
   const std::int64_t stride = p.heads * p.width;  // from a token to the next
   for (const Level& level : *p.levels) {
     for (std::int64_t k = 0; k < p.points; ++k, location += 2, ++weight) {
       const T x = location[0] * static_cast<T>(level.columns) - T(0.5);
       const T y = location[1] * static_cast<T>(level.rows) - T(0.5);
       // Also false for NaN. Further out no corner is inside, and the cast below would overflow.
-      if (!(x > -1 && y > -1 && x < static_cast<T>(level.columns) && y < static_cast<T>(level.rows))) continue;
+      if (!(x > -1 && y > -1 && x < static_cast<T>(level.columns) && y < static_cast<T>(level.rows)))
+        continue;
       const T left = std::floor(x), top = std::floor(y);
       const T right_share = x - left, bottom_share = y - top;
       const auto column = static_cast<std::int64_t>(left), row = static_cast<std::int64_t>(top);
       const bool has_left = column >= 0, has_right = column + 1 < level.columns;
-      const std::int64_t upper = (row * level.columns + column) * stride;  // of the left corner; may be outside
+      const std::int64_t upper =
+          (row * level.columns + column) * stride;  // of the left corner; may be outside
       const std::int64_t lower = upper + level.columns * stride;
       const T upper_weight = *weight * (1 - bottom_share), lower_weight = *weight * bottom_share;
       if (row >= 0) {
         if (has_left) AddScaled<T, kWidth>(output, value + upper, upper_weight * (1 - right_share), p.width);
-        if (has_right) AddScaled<T, kWidth>(output, value + upper + stride, upper_weight * right_share, p.width);
+        if (has_right)
+          AddScaled<T, kWidth>(output, value + upper + stride, upper_weight * right_share, p.width);
       }
       if (row + 1 < level.rows) {
         if (has_left) AddScaled<T, kWidth>(output, value + lower, lower_weight * (1 - right_share), p.width);
-        if (has_right) AddScaled<T, kWidth>(output, value + lower + stride, lower_weight * right_share, p.width);
+        if (has_right)
+          AddScaled<T, kWidth>(output, value + lower + stride, lower_weight * right_share, p.width);
       }
     }
     value += level.tokens() * stride;
@@ -68,14 +72,15 @@ template <typename T, std::int64_t kWidth>
     const T* image = p.value + q / p.queries * p.tokens * p.heads * p.width;
     for (std::int64_t h = 0; h < p.heads; ++h) {
       const std::int64_t head = q * p.heads + h;
-      SampleHead<T, kWidth>(p, image + h * p.width, p.locations + head * samples * 2, p.weights + head * samples,
-                            p.output + head * p.width);
+      SampleHead<T, kWidth>(p, image + h * p.width, p.locations + head * samples * 2,
+                            p.weights + head * samples, p.output + head * p.width);
     }
   }
 }
 
 template <typename T>
-[[gnu::always_inline]] inline void SampleQueriesAnyWidth(const Problem<T>& p, std::int64_t begin, std::int64_t end) {
+[[gnu::always_inline]] inline void SampleQueriesAnyWidth(const Problem<T>& p, std::int64_t begin,
+                                                         std::int64_t end) {
   if (p.width == kCommonHeadWidth) {
     SampleQueries<T, kCommonHeadWidth>(p, begin, end);
   } else {
@@ -136,9 +141,10 @@ void Run(const at::Tensor& value, const std::vector<Level>& levels, const at::Te
 
 }  // namespace
 
-at::Tensor SampleLevelsOnCpu(const at::Tensor& value, const std::vector<Level>& levels, const at::Tensor& locations,
-                             const at::Tensor& weights) {
-  at::Tensor output = at::zeros({value.size(0), locations.size(1), value.size(2) * value.size(3)}, value.options());
+at::Tensor SampleLevelsOnCpu(const at::Tensor& value, const std::vector<Level>& levels,
+                             const at::Tensor& locations, const at::Tensor& weights) {
+  at::Tensor output =
+      at::zeros({value.size(0), locations.size(1), value.size(2) * value.size(3)}, value.options());
   if (value.scalar_type() == at::kDouble) {
     Run<double>(value, levels, locations, weights, output);
   } else {

@@ -8,9 +8,9 @@
 
 namespace filo::model {
 
-// Arguments as for SampleLevels, contiguous, on the CPU, all float32 or all float64. The order of every sum is fixed:
-// neither the number of threads nor the batch changes a bit of the result.
-at::Tensor SampleLevelsOnCpu(const at::Tensor& value, const std::vector<Level>& levels, const at::Tensor& locations,
-                             const at::Tensor& weights);
+// Arguments as for SampleLevels, contiguous, on the CPU, all float32 or all float64. The order of every sum
+// is fixed: neither the number of threads nor the batch changes a bit of the result.
+at::Tensor SampleLevelsOnCpu(const at::Tensor& value, const std::vector<Level>& levels,
+                             const at::Tensor& locations, const at::Tensor& weights);
 
 }  // namespace filo::model
