@@ -75,7 +75,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(std::unique_ptr<SqlDatabase> 
 absl::StatusOr<Versioned> Store::Create(const Record& contents) {
   FILO_RETURN_IF_ERROR(ValidateRecord(contents));
   Versioned out{.id = contents.id(), .sequence = 0, .record = std::nullopt};
-  FILO_RETURN_IF_ERROR(database_->Write([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Write([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(out.sequence, NextSequence(connection));
     FILO_ASSIGN_OR_RETURN(const Found found, Find(connection, out.id));
     if (found.record.has_value()) {
@@ -88,25 +88,27 @@ absl::StatusOr<Versioned> Store::Create(const Record& contents) {
     FILO_RETURN_IF_ERROR(Put(connection, out.sequence, found.revision + 1, record));
     out.record = std::move(record);
     return database_->Announce(connection);
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return out;
 }
 
 absl::StatusOr<Versioned> Store::Get(const std::string& id) {
   Versioned out{.id = id, .sequence = 0, .record = std::nullopt};
-  FILO_RETURN_IF_ERROR(database_->Read([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Read([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(Found found, Find(connection, id));
     if (!found.record.has_value()) return NoCategory(id);
     out.sequence = found.sequence;
     out.record = std::move(found.record);
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return out;
 }
 
 absl::StatusOr<Versioned> Store::Modify(const std::string& id, const std::string& etag, const Edit& edit) {
   Versioned out{.id = id, .sequence = 0, .record = std::nullopt};
-  FILO_RETURN_IF_ERROR(database_->Write([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Write([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(out.sequence, NextSequence(connection));
     FILO_ASSIGN_OR_RETURN(Found found, Find(connection, id));
     if (!found.record.has_value()) return NoCategory(id);
@@ -122,7 +124,8 @@ absl::StatusOr<Versioned> Store::Modify(const std::string& id, const std::string
     FILO_RETURN_IF_ERROR(Put(connection, out.sequence, revision, record));
     out.record = std::move(record);
     return database_->Announce(connection);
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return out;
 }
 
@@ -141,7 +144,7 @@ absl::StatusOr<Versioned> Store::Update(const std::string& id, const std::string
 
 absl::StatusOr<Versioned> Store::Delete(const std::string& id, const std::string& etag) {
   Versioned out{.id = id, .sequence = 0, .record = std::nullopt};
-  FILO_RETURN_IF_ERROR(database_->Write([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Write([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(out.sequence, NextSequence(connection));
     FILO_ASSIGN_OR_RETURN(const Found found, Find(connection, id));
     if (!found.record.has_value()) return NoCategory(id);
@@ -160,7 +163,8 @@ absl::StatusOr<Versioned> Store::Delete(const std::string& id, const std::string
           connection.Run(fmt::format("DELETE FROM {} WHERE category = $1", table), {id}).status());
     }
     return database_->Announce(connection);
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return out;
 }
 
@@ -196,14 +200,15 @@ namespace {
 absl::StatusOr<std::string> ReadBlob(SqlDatabase& database, const std::string& category,
                                      const std::string& id, std::string_view what) {
   std::string bytes;
-  FILO_RETURN_IF_ERROR(database.Read([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database.Read([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(
         Rows rows,
         connection.Run("SELECT bytes FROM filo_blob WHERE category = $1 AND id = $2", {category, id}));
     if (rows.empty()) return absl::NotFoundError(fmt::format("category \"{}\" has no {}", category, what));
     bytes = SqlBytes(rows[0][0]);
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return bytes;
 }
 
@@ -255,7 +260,7 @@ absl::StatusOr<std::string> Store::ReadBaseline(const std::string& id, const std
 
 absl::StatusOr<Changes> Store::ChangesSince(std::int64_t sequence) {
   Changes out;
-  FILO_RETURN_IF_ERROR(database_->Read([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Read([&](SqlConnection& connection) -> absl::Status {
     out = Changes();
     FILO_ASSIGN_OR_RETURN(const Rows counter,
                           connection.Run("SELECT value FROM filo_counter WHERE name = 'sequence'"));
@@ -279,7 +284,8 @@ absl::StatusOr<Changes> Store::ChangesSince(std::int64_t sequence) {
       change.record = *std::move(record);
     }
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return out;
 }
 

@@ -61,7 +61,7 @@ absl::Status Store::AddFeedback(const Feedback& f) {
 
 absl::StatusOr<std::vector<Feedback>> Store::FeedbackOf(const std::string& id, int limit) {
   std::vector<Feedback> out;
-  FILO_RETURN_IF_ERROR(database_->Read([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Read([&](SqlConnection& connection) -> absl::Status {
     out.clear();
     FILO_ASSIGN_OR_RETURN(const Rows rows,
                           connection.Run("SELECT result_id, category, time, body FROM filo_feedback "
@@ -72,7 +72,8 @@ absl::StatusOr<std::vector<Feedback>> Store::FeedbackOf(const std::string& id, i
       out.push_back(std::move(feedback));
     }
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   std::reverse(out.begin(), out.end());
   return out;
 }
@@ -94,7 +95,7 @@ absl::Status Store::MarkUsed(const std::vector<std::string>& ids, absl::Time now
 
 absl::StatusOr<std::vector<std::string>> Store::UsedSince(absl::Time time, int limit) {
   std::vector<std::string> out;
-  FILO_RETURN_IF_ERROR(database_->Read([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Read([&](SqlConnection& connection) -> absl::Status {
     out.clear();
     FILO_ASSIGN_OR_RETURN(const Rows rows,
                           connection.Run("SELECT category FROM filo_use WHERE time >= $1 "
@@ -102,7 +103,8 @@ absl::StatusOr<std::vector<std::string>> Store::UsedSince(absl::Time time, int l
                                          {absl::ToUnixNanos(time), static_cast<std::int64_t>(limit)}));
     for (const SqlRow& row : rows) out.push_back(SqlText(row[0]));
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return out;
 }
 
@@ -121,26 +123,28 @@ absl::Status Store::AppendAudit(const std::vector<AuditLine>& lines) {
 
 absl::StatusOr<std::string> Store::FindAudit(const std::string& result_id) {
   std::string line;
-  FILO_RETURN_IF_ERROR(database_->Read([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Read([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(const Rows rows,
                           connection.Run("SELECT line FROM filo_audit WHERE result_id = $1", {result_id}));
     if (rows.empty())
       return absl::NotFoundError(fmt::format("there is no result \"{}\" in the audit trail", result_id));
     line = SqlText(rows[0][0]);
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return line;
 }
 
 absl::StatusOr<std::int64_t> Store::DropAuditBefore(absl::Time time) {
   std::int64_t dropped = 0;
-  FILO_RETURN_IF_ERROR(database_->Write([&](SqlConnection& connection) -> absl::Status {
+  const absl::Status done = database_->Write([&](SqlConnection& connection) -> absl::Status {
     FILO_ASSIGN_OR_RETURN(const Rows rows,
                           connection.Run("DELETE FROM filo_audit WHERE time < $1 RETURNING result_id",
                                          {absl::ToUnixNanos(time)}));
     dropped = static_cast<std::int64_t>(rows.size());
     return absl::OkStatus();
-  }));
+  });
+  FILO_RETURN_IF_ERROR(done);
   return dropped;
 }
 
