@@ -1,6 +1,5 @@
 #include "server/image/outline.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <opencv2/imgproc.hpp>
 
@@ -23,16 +22,15 @@ Polygon Simplify(const Polygon& polygon) {
 
 }  // namespace
 
-Polygon TraceOutline(const std::vector<int>& labels, int height, int width, int label,
+Polygon TraceOutline(const std::vector<int>& labels, int height, int width, int first,
                      const std::vector<int>& rows, const std::vector<int>& columns) {
+  const int label = labels[first];
   const auto inside = [&](int row, int column) {
     return row >= 0 && row < height && column >= 0 && column < width &&
            labels[static_cast<std::size_t>(row) * width + column] == label;
   };
-  const auto first = std::find(labels.begin(), labels.end(), label);
-  if (first == labels.end()) return {};
-  const int start_row = static_cast<int>((first - labels.begin()) / width);
-  const int start_column = static_cast<int>((first - labels.begin()) % width);
+  const int start_row = first / width;
+  const int start_column = first % width;
 
   // Walk along cell edges with the region on the right. Directions: right, down, left, up.
   constexpr int kRow[] = {0, 1, 0, -1};

@@ -93,6 +93,7 @@ Labels Connect(const Cells& cells, float threshold) {
 struct Sums {
   double area = 0;
   double weighted = 0;
+  int first_cell = -1;
   int peak_cell = -1;
   int top = std::numeric_limits<int>::max(), left = std::numeric_limits<int>::max();
   int bottom = -1, right = -1;  // cells, inclusive
@@ -107,6 +108,7 @@ std::vector<Sums> SumUp(const Cells& cells, const Labels& labels, const std::vec
       if (labels.label[cell] == 0) continue;
       Sums& sum = sums[labels.label[cell]];
       const double pixels = static_cast<double>(rows[y + 1] - rows[y]) * (columns[x + 1] - columns[x]);
+      if (sum.first_cell < 0) sum.first_cell = cell;
       sum.area += pixels;
       sum.weighted += pixels * cells.values[cell];
       if (sum.peak_cell < 0 || cells.values[cell] > cells.values[sum.peak_cell]) sum.peak_cell = cell;
@@ -142,42 +144,45 @@ absl::StatusOr<RegionSet> FindRegions(const FloatMap& map, std::span<const std::
   const Labels labels = Connect(cells, options.threshold);
   const std::vector<Sums> sums = SumUp(cells, labels, rows, columns);
 
-  std::vector<Region> regions;
-  std::vector<std::uint8_t> kept(cells.values.size());
+  std::vector<int> order;  // labels that are kept, best first
   std::vector<bool> drop(labels.count + 1, false);
-  int dropped = 0;
   for (int label = 1; label <= labels.count; ++label) {
-    const Sums& sum = sums[label];
-    if (sum.area < options.minimum_area) {
-      drop[label] = true;
-      ++dropped;
-      continue;
-    }
+    drop[label] = sums[label].area < options.minimum_area;
+    if (!drop[label]) order.push_back(label);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    const float peak_a = cells.values[sums[a].peak_cell];
+    const float peak_b = cells.values[sums[b].peak_cell];
+    return peak_a != peak_b ? peak_a > peak_b : sums[a].area > sums[b].area;
+  });
+  const std::size_t listed =
+      options.max_regions > 0 ? std::min<std::size_t>(order.size(), options.max_regions) : order.size();
+  std::vector<Region> regions;
+  for (std::size_t i = 0; i < listed; ++i) {
+    const Sums& sum = sums[order[i]];
     Region region;
     region.area = sum.area;
     region.mean = sum.weighted / sum.area;
     region.peak = cells.values[sum.peak_cell];
     region.peak_position = CentreOf(cells.source[sum.peak_cell], map, to_image);
     region.box = {columns[sum.left], rows[sum.top], columns[sum.right + 1], rows[sum.bottom + 1]};
-    region.outline = TraceOutline(labels.label, cells.height, cells.width, label, rows, columns);
+    region.outline = TraceOutline(labels.label, cells.height, cells.width, sum.first_cell, rows, columns);
     region.severity = SeverityOf(region.peak, options.threshold, options.top);
     regions.push_back(std::move(region));
   }
-  std::stable_sort(regions.begin(), regions.end(), [](const Region& a, const Region& b) {
-    return a.peak != b.peak ? a.peak > b.peak : a.area > b.area;
-  });
 
   const auto highest = std::max_element(cells.values.begin(), cells.values.end());
   float kept_max = kNotInspected;
+  std::vector<std::uint8_t> kept(cells.values.size());
   for (std::size_t i = 0; i < kept.size(); ++i) {
     const int label = labels.label[i];
     kept[i] = label != 0 && !drop[label] ? 1 : 0;
     if (!drop[label]) kept_max = std::max(kept_max, cells.values[i]);
   }
   const Point max_position = CentreOf(cells.source[highest - cells.values.begin()], map, to_image);
-  return RegionSet{std::move(regions),
+  return RegionSet{std::move(regions), static_cast<int>(order.size() - listed),
                    Mask(image_height, image_width, cells.height, cells.width, std::move(kept)), *highest,
-                   max_position, dropped,
+                   max_position, labels.count - static_cast<int>(order.size()),
                    // Everything inspected may have been dropped; then nothing is left that could be found.
                    std::isinf(kept_max) ? 0.0f : kept_max};
 }

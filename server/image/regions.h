@@ -35,11 +35,13 @@ struct RegionOptions {
   float threshold = 0.5f;   // map value from which a pixel belongs to a region
   float top = 1.0f;         // end of the map's range, where severity is 100 %
   double minimum_area = 0;  // original pixels; smaller regions are dropped from list and mask alike
+  int max_regions = 0;      // most to list, best first; 0 = all. The mask holds them all.
 };
 
 struct RegionSet {
   std::vector<Region> regions;  // by peak, largest first; then by area, largest first
-  Mask mask;                    // the union of `regions`
+  int unlisted = 0;             // regions beyond max_regions
+  Mask mask;                    // the union of the regions, unlisted ones included
   float max = 0;                // largest inspected value of the map, regions or not
   Point max_position;           // original pixels
   int dropped = 0;              // regions smaller than the minimum area

@@ -124,6 +124,16 @@ TEST(Regions, SmallOnesAreDroppedFromListMaskAndVerdictAlike) {
   EXPECT_LT(set.kept_max, 0.5f);
 }
 
+TEST(Regions, ListIsCutAfterTheBestAndTheMaskIsNot) {
+  FloatMap map = Zero(1, 9);
+  for (int i = 0; i < 5; ++i) Set(map, 0, 2 * i, 0.5f + 0.1f * static_cast<float>(i));
+  const RegionSet set = Find(map, 1, 9, {.max_regions = 2});
+  ASSERT_EQ(set.regions.size(), 2u);
+  EXPECT_FLOAT_EQ(set.regions[1].peak, 0.8f);
+  EXPECT_EQ(set.unlisted, 3);
+  EXPECT_EQ(Pixels(set.mask), 5);
+}
+
 // Verdict, list and mask, on random maps, sizes, thresholds and polygons: never at odds.
 TEST(Regions, NeverDisagreeWithTheMaximum) {
   std::mt19937 random(9);
