@@ -37,6 +37,4 @@ absl::StatusOr<std::unique_ptr<Detector>> Detector::Create(std::shared_ptr<const
   return pipeline;
 }
 
-absl::Status Detector::Prepare(const category::Category&) const { return absl::OkStatus(); }
-
 }  // namespace filo::detection

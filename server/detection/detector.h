@@ -84,7 +84,7 @@ class Detector {
 
   // Computes what depends on the category alone and keeps it for the next Detect, whose errors about the
   // category it gives at once: for a category that is being registered. The default does nothing.
-  virtual absl::Status Prepare(const category::Category& category) const;
+  virtual absl::Status Prepare(const category::Category& /*category*/) const { return absl::OkStatus(); }
 };
 
 }  // namespace filo::detection
