@@ -30,6 +30,7 @@ struct Arguments {
   bool tensors = false;
   std::string image_tower, text_tower, out;
   std::optional<DType> dtype;
+  importer::ImportOptions import;
 };
 
 // A bar on a terminal; silent elsewhere, so that logs stay short.
@@ -71,6 +72,14 @@ int ImportTowersCommand(const Arguments& arguments) {
   if (!towers.ok()) return Report(towers.status());
   fmt::print("{}: image tower of {} layers, width {}; text tower of {} layers, width {}\n", arguments.out,
              towers->image.layers, towers->image.width, towers->text.layers, towers->text.width);
+  return kDone;
+}
+
+int ImportCommand(Arguments& arguments) {
+  arguments.import.type = arguments.dtype;
+  const auto manifest = importer::Import(arguments.import, ProgressBar());
+  if (!manifest.ok()) return Report(manifest.status());
+  fmt::print("{}: {}; digest {}\n", arguments.import.out, manifest->name, ManifestDigest(*manifest));
   return kDone;
 }
 
@@ -116,13 +125,39 @@ int Main(int argc, char** argv) {
   AddDType(*towers, arguments);
   towers->callback([&] { code = ImportTowersCommand(arguments); });
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
-  return code;
+  CLI::App* import = app.add_subcommand("import", "make a bundle out of published weight files");
+  importer::ImportOptions& options = arguments.import;
+  import->add_option("--out", options.out, "directory of the new bundle")->required();
+  import->add_option("--clip", options.clip,
+                     "CLIP: OpenAI's .pt, OpenCLIP, or Hugging Face's safetensors or .bin");
+  import->add_option("--image-tower", options.image_tower, "instead of --clip: DINOv2");
+  import->add_option("--text-tower", options.text_tower, "instead of --clip: BERT sentence encoder");
+  import->add_option("--filo", options.filo, "FiLo's heads, e.g. filo_train_on_mvtec.pth");
+  import->add_option("--grounding", options.grounding,
+                     "Grounding DINO in IDEA's, FiLo's, Hugging Face's or mmdetection's names");
+  import->add_option("--clip-vocabulary", options.clip_vocabulary,
+                     "bpe_simple_vocab_16e6.txt.gz or merges.txt");
+  import->add_option("--bert-vocabulary", options.bert_vocabulary, "vocab.txt of bert-base-uncased");
+  import->add_option("--manifest", options.manifest_template,
+                     "manifest.json that states sizes, words and licences");
+  static const std::map<std::string, Profile> kProfiles{{"released", Profile::kReleased},
+                                                        {"paper", Profile::kPaper}};
+  import->add_option("--profile", options.profile, "released or paper, when there is no --manifest")
+      ->transform(CLI::CheckedTransformer(kProfiles));
+  import->add_option("--image-size", options.image_size,
+                     "side of the input in pixels, when there is no --manifest");
+  import->add_option("--name", options.name, "name of the bundle");
+  AddDType(*import, arguments);
+  import->callback([&] { code = ImportCommand(arguments);
+});
+
+try {
+  app.parse(argc, argv);
+} catch (const CLI::ParseError& error) {
+  return app.exit(error) == 0 ? kDone : kUsage;
 }
+return code;
+}  // namespace filo::bundle
 
 }  // namespace filo::bundle
 

@@ -291,6 +291,12 @@ absl::StatusOr<Manifest> ParseManifest(std::string_view json) {
   return manifest;
 }
 
+absl::StatusOr<Manifest> ParseManifestTemplate(std::string_view json) {
+  FILO_ASSIGN_OR_RETURN(Manifest manifest, ReadFields(json));
+  FILO_RETURN_IF_ERROR(CheckAgreement(manifest));
+  return manifest;
+}
+
 absl::Status CheckSizes(const Manifest& manifest) {
   // The ranges stand where the keys are read; a manifest made in code takes the same way.
   FILO_RETURN_IF_ERROR(ReadFields(SerialiseManifest(manifest)).status());

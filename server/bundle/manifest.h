@@ -191,6 +191,10 @@ struct Manifest {
 // "manifest.json: image_tower.width is "abc"; it must ...".
 absl::StatusOr<Manifest> ParseManifest(std::string_view json);
 
+// The same for a manifest whose bundle does not exist yet: files may be missing, and their digests and sizes
+// empty.
+absl::StatusOr<Manifest> ParseManifestTemplate(std::string_view json);
+
 // Every rule that concerns sizes and words: ranges, and agreement between the parts. For manifests made in
 // code.
 absl::Status CheckSizes(const Manifest& manifest);

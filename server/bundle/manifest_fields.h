@@ -165,7 +165,7 @@ void Fields(V& v, Decision& d) {
 template <typename V>
 void Fields(V& v, FileEntry& f) {
   v.String("path", f.path, 1, kMaxText);
-  v.String("sha256", f.sha256, 64, 64);
+  v.String("sha256", f.sha256, 0, 64);  // empty in a template
   v.UInt64("bytes", f.bytes);
   v.String("provenance", f.provenance, 0, 10000);
   v.String("licence", f.licence, 0, 1000);

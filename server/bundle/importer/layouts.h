@@ -27,4 +27,18 @@ void DetectDinoV2(const Mapper& mapper, ImageTower& tower);
 absl::StatusOr<Mapper> MapBert(const TensorSource& source);
 void DetectBert(const Mapper& mapper, TextTower& tower);
 
+// CLIP in OpenAI's names (TorchScript archive, state dict, OpenCLIP) or Hugging Face's.
+absl::StatusOr<Mapper> MapClip(const TensorSource& source);
+// Sizes of both towers. Heads are 64 wide in every published CLIP.
+void DetectClip(const Mapper& mapper, ImageTower& image, TextTower& text);
+
+// FiLo's own part. The file's copies of CLIP become duplicates to be compared with `clip` (null: they are
+// refused as surplus, as there is nothing to compare them with).
+absl::StatusOr<Mapper> MapFilo(const TensorSource& source, const Mapper* clip);
+void DetectFilo(const Mapper& mapper, Manifest& manifest);
+
+// Grounding DINO in IDEA's names (FiLo's flat files too), Hugging Face's, or mmdetection's. Sizes are read
+// off the tensors into `manifest` when `detect`; else they must be there already.
+absl::StatusOr<Mapper> MapGrounding(const TensorSource& source, bool detect, Manifest& manifest);
+
 }  // namespace filo::bundle::importer

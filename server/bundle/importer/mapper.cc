@@ -60,6 +60,17 @@ bool IsFolded(const Recipe& recipe) {
   return recipe.row_scale.has_value() || recipe.add_to_patches.has_value();
 }
 
+const Recipe* FindRecipe(const Mapper& own, const std::vector<const Mapper*>& references,
+                         const std::string& target) {
+  const auto found = own.recipes().find(target);
+  if (found != own.recipes().end()) return &found->second;
+  for (const Mapper* reference : references) {
+    const auto there = reference->recipes().find(target);
+    if (there != reference->recipes().end()) return &there->second;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 bool Mapper::Has(std::string_view name) const { return source_.tensors.contains(Full(name)); }
@@ -249,7 +260,8 @@ absl::Status CompareDuplicate(const SourceTensor& duplicate, const Recipe& recip
 }
 
 absl::Status WriteMapped(const std::string& path, const std::vector<const Mapper*>& mappers,
-                         std::optional<DType> type, const Progress& progress) {
+                         const std::vector<const Mapper*>& references, std::optional<DType> type,
+                         const Progress& progress) {
   TensorFileWriter::Specs specs;
   std::size_t all = 0;
   for (const Mapper* mapper : mappers) {
@@ -272,11 +284,11 @@ absl::Status WriteMapped(const std::string& path, const std::vector<const Mapper
     }
     for (const auto& [name, target] : mapper->duplicates()) {
       if (progress) progress(done++, all, name);
-      const auto recipe = mapper->recipes().find(target);
+      const Recipe* recipe = FindRecipe(*mapper, references, target);
       const absl::Status same =
-          recipe == mapper->recipes().end()
+          recipe == nullptr
               ? absl::InvalidArgumentError(fmt::format("is a copy of {}, which is missing", target))
-              : CompareDuplicate(mapper->source().tensors.at(name), recipe->second);
+              : CompareDuplicate(mapper->source().tensors.at(name), *recipe);
       if (!same.ok()) problems.push_back(fmt::format("{} {}", name, std::string(same.message())));
     }
   }

@@ -92,11 +92,13 @@ absl::StatusOr<std::vector<std::byte>> Compute(const Recipe& recipe, DType type)
 // does.
 absl::Status CompareDuplicate(const SourceTensor& duplicate, const Recipe& recipe);
 
-// Writes the results of all mappers into one safetensors file. kInvalidArgument listing every tensor with bad
+// Writes the results of all mappers into one safetensors file. Duplicates are looked for in their own mapper,
+// then in `references` (the copy of CLIP in FiLo's file). kInvalidArgument listing every tensor with bad
 // values or a differing duplicate. `progress` (may be null) is called before each tensor with (done, all,
 // name).
 using Progress = std::function<void(std::size_t, std::size_t, std::string_view)>;
 absl::Status WriteMapped(const std::string& path, const std::vector<const Mapper*>& mappers,
-                         std::optional<DType> type, const Progress& progress);
+                         const std::vector<const Mapper*>& references, std::optional<DType> type,
+                         const Progress& progress);
 
 }  // namespace filo::bundle::importer
