@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "server/base/status.h"
+#include "server/category/description_library.h"
 #include "server/serving/errors.h"
 
 namespace filo::serving {
@@ -70,6 +71,28 @@ absl::StatusOr<FixedCategories> FixedCategories::Read(const std::string& path) {
     FILO_ASSIGN_OR_RETURN(out.categories_[id], ReadCategory(id, value, field));
   }
   return out;
+}
+
+void FixedCategories::Add(const FixedCategories& other) {
+  for (const auto& [id, category] : other.categories_) categories_[id] = category;
+}
+
+FixedCategories BuiltInCategories() {
+  constexpr std::size_t kDescriptions = 12;
+  std::map<std::string, category::Category, std::less<>> out;
+  for (const char* name :
+       {"bottle",    "cable",  "capsule",  "carpet", "grid",        "hazelnut",   "leather",
+        "metal nut", "pill",   "screw",    "tile",   "toothbrush",  "transistor", "wood",
+        "zipper",    "candle", "capsules", "cashew", "chewing gum", "fryum",      "macaroni1",
+        "macaroni2", "pcb1",   "pcb2",     "pcb3",   "pcb4",        "pipe fryum"}) {
+    category::Category made;
+    made.class_name = name;
+    made.name = name;
+    std::replace(made.name.begin(), made.name.end(), ' ', '-');
+    made.descriptions = category::ProposeDescriptions(name, "", kDescriptions).descriptions;
+    out[made.name] = std::move(made);
+  }
+  return FixedCategories(std::move(out));
 }
 
 absl::StatusOr<ResolvedCategory> FixedCategories::Find(std::string_view id) const {

@@ -39,11 +39,16 @@ class FixedCategories : public CategoryDirectory {
   // name the file, the category and the key.
   static absl::StatusOr<FixedCategories> Read(const std::string& path);
 
+  // Adds those of `other`; one with the same id replaces ours.
+  void Add(const FixedCategories& other);
   absl::StatusOr<ResolvedCategory> Find(std::string_view id) const override;
   std::size_t size() const { return categories_.size(); }
 
  private:
   std::map<std::string, category::Category, std::less<>> categories_;
 };
+
+// The classes of MVTec AD and VisA ("hazelnut", "metal-nut", "pcb1", …), described by the built-in library.
+FixedCategories BuiltInCategories();
 
 }  // namespace filo::serving

@@ -42,6 +42,20 @@ TEST(FixedCategoriesTest, ErrorsNameThePlace) {
   EXPECT_EQ(FixedCategories::Read("/no/such/file").status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST(BuiltInCategoriesTest, KnowsThePapersClassesAndYieldsToTheUsersOwn) {
+  FixedCategories categories = BuiltInCategories();
+  EXPECT_EQ(categories.size(), 27u);
+  const auto nut = categories.Find("metal-nut");
+  ASSERT_TRUE(nut.ok());
+  EXPECT_EQ(nut->category.class_name, "metal nut");
+  EXPECT_FALSE(nut->category.descriptions.empty());
+  const auto own = ReadText(R"({"metal-nut": {"class_name": "nut"}, "bolt": {"class_name": "bolt"}})");
+  ASSERT_TRUE(own.ok());
+  categories.Add(*own);
+  EXPECT_EQ(categories.size(), 28u);
+  EXPECT_EQ(categories.Find("metal-nut")->category.class_name, "nut");
+}
+
 TEST(IsCategoryIdTest, Bounds) {
   EXPECT_TRUE(IsCategoryId("a"));
   EXPECT_TRUE(IsCategoryId(std::string(63, 'a')));
