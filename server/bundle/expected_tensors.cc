@@ -236,22 +236,26 @@ Shapes ExpectedGrounding(const Manifest& m) {
   AddMlp(transformer, "enc_out_bbox_embed", g.hidden, g.hidden, 4, 3);
   AddMlp(add, "bbox_embed.0", g.hidden, g.hidden, 4, 3);
   constexpr int kTypes = 2;
-  AddAll(shapes, "bert.",
-         ExpectedBert(g.bert.vocabulary, g.bert.width, g.bert.layers, g.bert.mlp_width, g.bert.max_positions,
-                      kTypes));
+  if (!g.shared_bert) {
+    AddAll(shapes, "bert.",
+           ExpectedBert(g.bert.vocabulary, g.bert.width, g.bert.layers, g.bert.mlp_width,
+                        g.bert.max_positions, kTypes));
+  }
   add.Linear("feat_map", g.bert.width, g.hidden);
   std::vector<std::int64_t> widths;  // of the backbone's outputs
   if (g.backbone == GroundingBackbone::kSwin) {
     AddAll(shapes, "backbone.0.", ExpectedSwin(g.swin));
     for (int stage = 1; stage < 4; ++stage) widths.push_back(std::int64_t{g.swin.channels} << stage);
   } else {
-    widths.assign(g.tower_taps.size(), m.image_tower.width);
+    widths = {static_cast<std::int64_t>(g.tower_taps.size()) * m.image_tower.width};
   }
   for (std::size_t level = 0; level < static_cast<std::size_t>(g.levels); ++level) {
-    // Beyond the backbone's outputs: a strided 3x3 convolution, of its last output first, then of the level
-    // before.
+    // Beyond the backbone's outputs: a strided 3x3 convolution of the level before; Grounding DINO with Swin
+    // feeds the first of them from Swin's last output instead.
     const bool plain = level < widths.size();
-    const std::int64_t in = plain ? widths[level] : level == widths.size() ? widths.back() : g.hidden;
+    const std::int64_t in = plain                                                              ? widths[level]
+                            : level == widths.size() && g.backbone == GroundingBackbone::kSwin ? widths.back()
+                                                                                               : g.hidden;
     const std::int64_t side = plain ? 1 : 3;
     add.Layer(fmt::format("input_proj.{}.0", level), {g.hidden, in, side, side});
     add.Norm(fmt::format("input_proj.{}.1", level), g.hidden);

@@ -104,8 +104,12 @@ struct Bert {
 
 struct Grounding {
   GroundingBackbone backbone = GroundingBackbone::kSwin;
-  Swin swin;                    // with kSwin
-  std::vector<int> tower_taps;  // with kImageTower: blocks whose patch tokens feed the levels
+  Swin swin;  // with kSwin
+  std::vector<int>
+      tower_taps;  // with kImageTower: blocks whose patch tokens, side by side, feed the first level
+  // True: captions are encoded by the BERT of text_tower, and the file holds none of its own; `bert` then
+  // repeats that tower's sizes.
+  bool shared_bert = false;
   Bert bert;
   int shortest_edge = 0;  // 518
   int longest_edge = 0;   // 1333 (the rounding rule of spec section 4 may exceed it)

@@ -123,7 +123,7 @@ void CheckGrounding(const Manifest& m, Rules& rules) {
     rules.Require(
         !g.tower_taps.empty() && Ascending(g.tower_taps) && g.tower_taps.back() <= m.image_tower.layers,
         "grounding.tower_taps", Text(g.tower_taps), "be ascending blocks of the image tower");
-    outputs = g.tower_taps.size();
+    outputs = 1;  // the taps side by side
   }
   rules.Require(static_cast<std::size_t>(g.levels) >= outputs, "grounding.levels", g.levels,
                 fmt::format("be at least the {} outputs of the backbone", outputs));

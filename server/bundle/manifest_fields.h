@@ -117,6 +117,7 @@ void Fields(V& v, Grounding& g) {
   bool swin = g.backbone == GroundingBackbone::kSwin;
   v.Optional("swin", swin, g.swin);
   v.Ints("tower_taps", g.tower_taps, kMaxList, 1, kMaxLayers);
+  v.Bool("shared_bert", g.shared_bert);
   v.Object("bert", g.bert);
   v.Int("shortest_edge", g.shortest_edge, 1, kMaxImage);
   v.Int("longest_edge", g.longest_edge, 1, kMaxImage);

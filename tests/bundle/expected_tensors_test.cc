@@ -43,9 +43,13 @@ TEST(ExpectedTensorsTest, OpenModelHasTheTowersItNeeds) {
   EXPECT_FALSE(expected.at("image_text_tower").contains("visual.ln_pre.weight"));
   EXPECT_TRUE(expected.at("image_text_tower").contains("text.encoder.layer.2.output.dense.weight"));
   EXPECT_FALSE(expected.at("grounding").contains("backbone.0.norm1.weight"));
-  EXPECT_EQ(expected.at("grounding").at("input_proj.1.0.weight"), (std::vector<std::int64_t>{64, 48, 1, 1}));
-  EXPECT_EQ(expected.at("grounding").at("input_proj.2.0.weight"), (std::vector<std::int64_t>{64, 48, 3, 3}));
+  EXPECT_TRUE(expected.at("grounding").contains("bert.embeddings.word_embeddings.weight"));
+  // Both taps side by side feed the first level, every further one halves the one before.
+  EXPECT_EQ(expected.at("grounding").at("input_proj.0.0.weight"), (std::vector<std::int64_t>{64, 96, 1, 1}));
+  EXPECT_EQ(expected.at("grounding").at("input_proj.1.0.weight"), (std::vector<std::int64_t>{64, 64, 3, 3}));
   EXPECT_EQ(expected.at("grounding").at("input_proj.3.0.weight"), (std::vector<std::int64_t>{64, 64, 3, 3}));
+  manifest.grounding.shared_bert = true;
+  EXPECT_FALSE(ExpectedTensors(manifest).at("grounding").contains("bert.embeddings.word_embeddings.weight"));
 }
 
 TEST(ExpectedTensorsTest, DifferencesNameTensorAndShape) {

@@ -11,7 +11,7 @@ namespace {
 
 std::shared_ptr<const Bert> OwnOrShared(WeightReader& reader, const bundle::Grounding& sizes,
                                         std::shared_ptr<const Bert> shared) {
-  return shared != nullptr ? std::move(shared) : std::make_shared<const Bert>(reader, sizes.bert, "bert.");
+  return sizes.shared_bert ? std::move(shared) : std::make_shared<const Bert>(reader, sizes.bert, "bert.");
 }
 
 std::optional<Swin> SwinIfAsked(WeightReader& reader, const bundle::Grounding& sizes) {
