@@ -157,7 +157,7 @@ std::string ScoreText(float confidence) {
 
 Localisation Localise(const LocalisationOptions& options, const text::BertTokenizer& tokenizer,
                       const text::Caption& caption, std::span<const std::string> words,
-                      const Queries& queries) {
+                      const Queries& queries, std::span<const std::string> harmless) {
   Localisation out;
   const std::size_t count = queries.tokens == 0 ? 0 : queries.probabilities.size() / queries.tokens;
   std::vector<float> confidences(count);

@@ -52,10 +52,11 @@ struct Localisation {
       position;  // row-major cell of the 3x3 grid; none (`released` only) = in a gap or outside
 };
 
-// `words` are those of the caption, as text::GroundingWords gives them.
+// `words` are those of the caption, as text::GroundingWords gives them. A box counts for what its phrase says
+// beside the `harmless` phrases ("serial number"; compared in lower case).
 Localisation Localise(const LocalisationOptions& options, const text::BertTokenizer& tokenizer,
                       const text::Caption& caption, std::span<const std::string> words,
-                      const Queries& queries);
+                      const Queries& queries, std::span<const std::string> harmless = {});
 
 // The first four characters of Python's repr of `confidence`: what the released code prints behind a phrase,
 // and compares boxes by ("0.6" as float32 reads 0.60000002384 or 0.59999996424: "0.60" or "0.59").

@@ -152,7 +152,8 @@ absl::Status Pipeline::Run::Locate() {
       Localise(pipeline_.localisation_, *networks_.caption_tokenizer, features_->caption, features_->words,
                {.probabilities = values(probabilities),
                 .tokens = static_cast<std::size_t>(probabilities.size(1)),
-                .boxes = values(boxes)});
+                .boxes = values(boxes)},
+               category_.harmless_phrases);
   ImageBoxes in_image = ToImage(localisation_, image_.width, image_.height);
   result_.boxes = std::move(in_image.boxes);
   result_.position_box = in_image.position_box;
