@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "server/image/weighted_sum.h"
+
 namespace filo::image {
 namespace {
-
-constexpr int kPrecisionBits = 32 - 8 - 2;  // of a fixed-point weight: room for 8 bits of pixel and the sign
 
 double Bilinear(double x) {
   x = std::abs(x);
@@ -71,49 +71,56 @@ Weights MakeWeights(int in_size, int out_size, Filter filter) {
 std::vector<std::int32_t> FixedPoint(const std::vector<double>& weights) {
   std::vector<std::int32_t> result(weights.size());
   std::transform(weights.begin(), weights.end(), result.begin(), [](double w) {
-    return static_cast<std::int32_t>((w < 0 ? -0.5 : 0.5) + w * (1 << kPrecisionBits));
+    return static_cast<std::int32_t>((w < 0 ? -0.5 : 0.5) + w * (1 << kWeightBits));
   });
   return result;
 }
 
-std::uint8_t Clip8(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
+// Rows that are worked on together, so that one weight meets many neighbouring bytes.
+constexpr int kBand = 32;
+
+// Rows y..y+rows of `in` with the rows innermost: band[(x * kChannels + c) * kBand + row].
+template <int kChannels>
+void InterleaveRows(const std::uint8_t* in, int rows, int width, std::vector<std::uint8_t>& band) {
+  const std::size_t samples = static_cast<std::size_t>(width) * kChannels;
+  constexpr std::size_t kBlock = 128;  // samples: what is written stays in the first cache
+  for (std::size_t begin = 0; begin < samples; begin += kBlock) {
+    const std::size_t end = std::min(begin + kBlock, samples);
+    for (int row = 0; row < rows; ++row) {
+      const std::uint8_t* from = in + row * samples;
+      for (std::size_t i = begin; i < end; ++i) band[i * kBand + row] = from[i];
+    }
+  }
 }
 
 template <int kChannels>
 void HorizontalPass8(const std::uint8_t* in, int height, int in_width, std::uint8_t* out,
                      const Weights& weights) {
+  constexpr std::size_t kLanes = std::size_t{kChannels} * kBand;
   const std::vector<std::int32_t> fixed = FixedPoint(weights.weights);
   const int out_width = static_cast<int>(weights.first.size());
-  for (int y = 0; y < height; ++y) {
-    const std::uint8_t* row = in + static_cast<std::size_t>(y) * in_width * kChannels;
+  std::vector<std::uint8_t> band(in_width * kLanes);
+  std::array<std::uint8_t, kLanes> pixels;
+  for (int y = 0; y < height; y += kBand) {
+    const int rows = std::min(kBand, height - y);
+    InterleaveRows<kChannels>(in + static_cast<std::size_t>(y) * in_width * kChannels, rows, in_width, band);
     for (int x = 0; x < out_width; ++x) {
-      const std::int32_t* w = &fixed[static_cast<std::size_t>(x) * weights.stride];
-      const std::uint8_t* pixel = row + static_cast<std::size_t>(weights.first[x]) * kChannels;
-      std::array<std::int32_t, kChannels> sum;
-      sum.fill(1 << (kPrecisionBits - 1));
-      for (int k = 0; k < weights.count[x]; ++k, pixel += kChannels) {
-        for (int c = 0; c < kChannels; ++c) sum[c] += pixel[c] * w[k];
+      WeightedSum(&band[weights.first[x] * kLanes], kLanes,
+                  &fixed[static_cast<std::size_t>(x) * weights.stride], weights.count[x], kLanes,
+                  pixels.data());
+      for (int row = 0; row < rows; ++row) {
+        std::uint8_t* pixel = out + (static_cast<std::size_t>(y + row) * out_width + x) * kChannels;
+        for (int c = 0; c < kChannels; ++c) pixel[c] = pixels[c * kBand + row];
       }
-      for (int c = 0; c < kChannels; ++c) *out++ = Clip8(sum[c]);
     }
   }
 }
 
-// A row is a vector of independent sums here, whatever its channels.
 void VerticalPass8(const std::uint8_t* in, std::size_t row_bytes, std::uint8_t* out, const Weights& weights) {
   const std::vector<std::int32_t> fixed = FixedPoint(weights.weights);
-  const int out_height = static_cast<int>(weights.first.size());
-  std::vector<std::int32_t> sum(row_bytes);
-  for (int y = 0; y < out_height; ++y) {
-    std::fill(sum.begin(), sum.end(), 1 << (kPrecisionBits - 1));
-    const std::int32_t* w = &fixed[static_cast<std::size_t>(y) * weights.stride];
-    for (int k = 0; k < weights.count[y]; ++k) {
-      const std::uint8_t* row = in + (weights.first[y] + k) * row_bytes;
-      const std::int32_t weight = w[k];
-      for (std::size_t i = 0; i < row_bytes; ++i) sum[i] += row[i] * weight;
-    }
-    for (std::size_t i = 0; i < row_bytes; ++i) *out++ = Clip8(sum[i]);
+  for (std::size_t y = 0; y < weights.first.size(); ++y, out += row_bytes) {
+    WeightedSum(in + weights.first[y] * row_bytes, row_bytes, &fixed[y * weights.stride], weights.count[y],
+                row_bytes, out);
   }
 }
 
