@@ -45,9 +45,13 @@ class SimpleCommand : public Command {
 };
 
 // One function for each command's file.
+std::unique_ptr<Command> MakeCompareCommand();
 std::unique_ptr<Command> MakeDetectCommand();
 std::unique_ptr<Command> MakeHealthCommand();
+std::unique_ptr<Command> MakeLoadCommand();
 std::unique_ptr<Command> MakeModelCommand();
+std::unique_ptr<Command> MakeReportCommand();
+std::unique_ptr<Command> MakeSearchCommand();
 
 // All commands in the order of the help.
 std::vector<std::unique_ptr<Command>> AllCommands();

@@ -53,6 +53,10 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeDetectCommand());
   commands.push_back(MakeHealthCommand());
   commands.push_back(MakeModelCommand());
+  commands.push_back(MakeLoadCommand());
+  commands.push_back(MakeSearchCommand());
+  commands.push_back(MakeCompareCommand());
+  commands.push_back(MakeReportCommand());
   return commands;
 }
 

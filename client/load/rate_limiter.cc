@@ -15,21 +15,16 @@ namespace {
 
 class ProfileLimiter final : public RateLimiter {
  public:
-  ProfileLimiter(RateProfile profile, Arrivals arrivals, std::uint64_t seed, int share_index, int share_count)
-      : profile_(std::move(profile)),
-        arrivals_(arrivals),
-        random_(seed),
-        skip_(share_index),
-        share_count_(share_count) {}
+  ProfileLimiter(RateProfile profile, Arrivals arrivals, std::uint64_t seed)
+      : profile_(std::move(profile)), arrivals_(arrivals), random_(seed) {}
 
   std::optional<Nanos> Next() override {
     // A Poisson process of changing rate is a unit-rate one seen through the profile's expected count.
-    for (int i = 0; i <= skip_; ++i) due_ += arrivals_ == Arrivals::kEven ? 1.0 : gap_(random_);
-    skip_ = share_count_ - 1;
+    due_ += arrivals_ == Arrivals::kEven ? 1.0 : gap_(random_);
     return profile_.WhenExpected(due_);
   }
 
-  double RateAt(Nanos since_start) const override { return profile_.RateAt(since_start) / share_count_; }
+  double RateAt(Nanos since_start) const override { return profile_.RateAt(since_start); }
 
  private:
   RateProfile profile_;
@@ -37,8 +32,69 @@ class ProfileLimiter final : public RateLimiter {
   std::mt19937_64 random_;
   std::exponential_distribution<double> gap_{1.0};
   double due_ = 0;
+};
+
+class ShareLimiter final : public RateLimiter {
+ public:
+  ShareLimiter(std::unique_ptr<RateLimiter> whole, int index, int count)
+      : whole_(std::move(whole)), skip_(index), count_(count) {}
+
+  std::optional<Nanos> Next() override {
+    for (; skip_ > 0; --skip_) {
+      if (!whole_->Next().has_value()) return std::nullopt;
+    }
+    skip_ = count_ - 1;
+    return whole_->Next();
+  }
+  double RateAt(Nanos since_start) const override { return whole_->RateAt(since_start) / count_; }
+
+ private:
+  std::unique_ptr<RateLimiter> whole_;
   int skip_;
-  int share_count_;
+  int count_;
+};
+
+class UntilLimiter final : public RateLimiter {
+ public:
+  UntilLimiter(std::unique_ptr<RateLimiter> whole, Nanos end) : whole_(std::move(whole)), end_(end) {}
+
+  std::optional<Nanos> Next() override {
+    const std::optional<Nanos> next = whole_->Next();
+    return next.has_value() && *next < end_ ? next : std::nullopt;
+  }
+  double RateAt(Nanos since_start) const override {
+    return since_start < end_ ? whole_->RateAt(since_start) : 0;
+  }
+
+ private:
+  std::unique_ptr<RateLimiter> whole_;
+  Nanos end_;
+};
+
+class WarmUpLimiter final : public RateLimiter {
+ public:
+  WarmUpLimiter(std::unique_ptr<RateLimiter> warm_up, Nanos length, std::unique_ptr<RateLimiter> main)
+      : warm_up_(std::move(warm_up)), length_(length), main_(std::move(main)) {}
+
+  std::optional<Nanos> Next() override {
+    if (warming_) {
+      const std::optional<Nanos> next = warm_up_->Next();
+      if (next.has_value() && *next < length_) return next;
+      warming_ = false;
+    }
+    const std::optional<Nanos> next = main_->Next();
+    if (!next.has_value()) return std::nullopt;
+    return *next + length_;
+  }
+  double RateAt(Nanos since_start) const override {
+    return since_start < length_ ? warm_up_->RateAt(since_start) : main_->RateAt(since_start - length_);
+  }
+
+ private:
+  std::unique_ptr<RateLimiter> warm_up_;
+  Nanos length_;
+  std::unique_ptr<RateLimiter> main_;
+  bool warming_ = true;
 };
 
 class BurstLimiter final : public RateLimiter {
@@ -84,10 +140,21 @@ class ReplayLimiter final : public RateLimiter {
 
 }  // namespace
 
-std::unique_ptr<RateLimiter> MakeProfileLimiter(RateProfile profile, Arrivals arrivals, std::uint64_t seed,
-                                                int share_index, int share_count) {
-  return std::make_unique<ProfileLimiter>(std::move(profile), arrivals, seed, share_index,
-                                          std::max(share_count, 1));
+std::unique_ptr<RateLimiter> MakeProfileLimiter(RateProfile profile, Arrivals arrivals, std::uint64_t seed) {
+  return std::make_unique<ProfileLimiter>(std::move(profile), arrivals, seed);
+}
+
+std::unique_ptr<RateLimiter> MakeShareLimiter(std::unique_ptr<RateLimiter> whole, int index, int count) {
+  return std::make_unique<ShareLimiter>(std::move(whole), index, std::max(count, 1));
+}
+
+std::unique_ptr<RateLimiter> MakeUntilLimiter(std::unique_ptr<RateLimiter> whole, Nanos end) {
+  return std::make_unique<UntilLimiter>(std::move(whole), end);
+}
+
+std::unique_ptr<RateLimiter> MakeWarmUpLimiter(std::unique_ptr<RateLimiter> warm_up, Nanos length,
+                                               std::unique_ptr<RateLimiter> main) {
+  return std::make_unique<WarmUpLimiter>(std::move(warm_up), length, std::move(main));
 }
 
 absl::StatusOr<std::unique_ptr<RateLimiter>> MakeBurstLimiter(int size, Nanos period) {

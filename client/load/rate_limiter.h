@@ -31,11 +31,19 @@ enum class Arrivals {
 };
 
 // Requests by a profile. The first even request starts when one is due, i.e. 1/rate after the start at
-// constant rate. `seed` fixes the Poisson arrivals. Of `share_count` limiters made with the same arguments
-// but share_index 0, 1, … each gives every share_count-th request of one and the same schedule (for several
-// sending threads).
-std::unique_ptr<RateLimiter> MakeProfileLimiter(RateProfile profile, Arrivals arrivals, std::uint64_t seed,
-                                                int share_index = 0, int share_count = 1);
+// constant rate. `seed` fixes the Poisson arrivals.
+std::unique_ptr<RateLimiter> MakeProfileLimiter(RateProfile profile, Arrivals arrivals, std::uint64_t seed);
+
+// Every `count`-th request of `whole`, beginning with number `index`: with equal limiters, the shares 0 …
+// count-1 are together the whole schedule (for several sending threads).
+std::unique_ptr<RateLimiter> MakeShareLimiter(std::unique_ptr<RateLimiter> whole, int index, int count);
+
+// `whole` up to (excluding) `end`.
+std::unique_ptr<RateLimiter> MakeUntilLimiter(std::unique_ptr<RateLimiter> whole, Nanos end);
+
+// `warm_up` for `length`, then `main` from its beginning.
+std::unique_ptr<RateLimiter> MakeWarmUpLimiter(std::unique_ptr<RateLimiter> warm_up, Nanos length,
+                                               std::unique_ptr<RateLimiter> main);
 
 // `size` requests at once every `period`, the first at 0. kInvalidArgument unless both are positive.
 absl::StatusOr<std::unique_ptr<RateLimiter>> MakeBurstLimiter(int size, Nanos period);

@@ -9,8 +9,8 @@ namespace {
 
 class OpenLoop final : public Sequencer {
  public:
-  OpenLoop(std::unique_ptr<RateLimiter> limiter, int cap)
-      : limiter_(std::move(limiter)), cap_(std::max(cap, 1)) {
+  OpenLoop(std::unique_ptr<RateLimiter> limiter, int cap, std::function<void(Nanos)> on_not_sent)
+      : limiter_(std::move(limiter)), cap_(std::max(cap, 1)), on_not_sent_(std::move(on_not_sent)) {
     next_ = limiter_->Next();
   }
 
@@ -21,6 +21,7 @@ class OpenLoop final : public Sequencer {
       ++counts_.due;
       if (in_flight_ >= cap_) {
         ++counts_.not_sent;
+        if (on_not_sent_) on_not_sent_(intended);
         continue;
       }
       ++in_flight_;
@@ -39,6 +40,7 @@ class OpenLoop final : public Sequencer {
  private:
   std::unique_ptr<RateLimiter> limiter_;
   int cap_;
+  std::function<void(Nanos)> on_not_sent_;
   std::optional<Nanos> next_;
   int in_flight_ = 0;
   SequencerCounts counts_;
@@ -80,8 +82,9 @@ class ClosedLoop final : public Sequencer {
 
 }  // namespace
 
-std::unique_ptr<Sequencer> MakeOpenLoop(std::unique_ptr<RateLimiter> limiter, int cap) {
-  return std::make_unique<OpenLoop>(std::move(limiter), cap);
+std::unique_ptr<Sequencer> MakeOpenLoop(std::unique_ptr<RateLimiter> limiter, int cap,
+                                        std::function<void(Nanos)> on_not_sent) {
+  return std::make_unique<OpenLoop>(std::move(limiter), cap, std::move(on_not_sent));
 }
 
 std::unique_ptr<Sequencer> MakeClosedLoop(int concurrency, Nanos think) {

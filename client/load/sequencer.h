@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -37,8 +38,10 @@ class Sequencer {
 };
 
 // Open loop: starts follow the limiter whatever the answers do. At most `cap` requests are in flight; a
-// request due while the cap is reached is counted as not sent.
-std::unique_ptr<Sequencer> MakeOpenLoop(std::unique_ptr<RateLimiter> limiter, int cap);
+// request due while the cap is reached is counted as not sent, and told to `on_not_sent` with its intended
+// start.
+std::unique_ptr<Sequencer> MakeOpenLoop(std::unique_ptr<RateLimiter> limiter, int cap,
+                                        std::function<void(Nanos)> on_not_sent = {});
 
 // Closed loop: `concurrency` requests are always in flight; each next one starts `think` after an answer.
 // Intended and actual start coincide, so the latencies leave out what an open loop would have shown.

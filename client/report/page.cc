@@ -20,7 +20,7 @@ th{font-size:12.5px;font-weight:600;color:var(--soft);white-space:nowrap}td.n,th
 .pill{display:inline-block;min-width:62px;text-align:center;padding:1px 10px;border-radius:99px;font-size:12.5px;font-weight:700;color:#fff;background:#7a8494}.pill.ok{background:var(--ok);color:#fff}.pill.ng{background:var(--ng);color:#fff}.pill.unsure{background:var(--unsure);color:#fff}.pill.failed{background:#444b57}
 svg{display:block;width:100%;height:auto}.axis{font-size:11px;fill:var(--soft)}.grid{stroke:var(--line);stroke-width:1}
 code{font:13px ui-monospace,"DejaVu Sans Mono",monospace;background:var(--shade);padding:1px 5px;border-radius:5px;overflow-wrap:anywhere}
-.warn{border-left:4px solid var(--unsure)}.bad{border-left:4px solid var(--ng)}.good{border-left:4px solid var(--ok)}
+
 button,select,input[type=search]{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:5px 11px}button{cursor:pointer}button.on{background:var(--accent);border-color:var(--accent);color:#fff}
 )";
 

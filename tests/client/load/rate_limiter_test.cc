@@ -59,9 +59,23 @@ TEST(RateLimiter, SharesTogetherAreTheWholeSchedule) {
   const auto profile = *RateProfile::ParseRamp("5..50/10s");
   auto whole = MakeProfileLimiter(profile, Arrivals::kPoisson, 9);
   std::vector<std::unique_ptr<RateLimiter>> shares;
-  for (int i = 0; i < 3; ++i) shares.push_back(MakeProfileLimiter(profile, Arrivals::kPoisson, 9, i, 3));
+  for (int i = 0; i < 3; ++i) {
+    shares.push_back(MakeShareLimiter(MakeProfileLimiter(profile, Arrivals::kPoisson, 9), i, 3));
+  }
   for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(*whole->Next(), *shares[i % 3]->Next());
   EXPECT_NEAR(shares[0]->RateAt(seconds(20)) * 3, 50, 1e-9);
+}
+
+TEST(RateLimiter, WarmUpComesFirstAndUntilEndsIt) {
+  const auto even = [](double rate) {
+    return MakeProfileLimiter(*RateProfile::Constant(rate), Arrivals::kEven, 1);
+  };
+  auto limiter = MakeUntilLimiter(MakeWarmUpLimiter(even(2), seconds(2), even(4)), milliseconds(2600));
+  for (const int ms : {500, 1000, 1500, 2250, 2500}) EXPECT_EQ(*limiter->Next(), milliseconds(ms));
+  EXPECT_FALSE(limiter->Next().has_value());
+  EXPECT_EQ(limiter->RateAt(seconds(1)), 2);
+  EXPECT_EQ(limiter->RateAt(milliseconds(2500)), 4);
+  EXPECT_EQ(limiter->RateAt(seconds(3)), 0);
 }
 
 TEST(RateLimiter, BurstsComeTogether) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace filo::client {
 namespace {
 
@@ -25,7 +27,9 @@ TEST(OpenLoop, GivesTheIntendedStartHoweverLateItIsAsked) {
 }
 
 TEST(OpenLoop, OverflowIsCountedAndNeverSentLater) {
-  auto sequencer = EvenOpenLoop(100, 5);
+  std::vector<Nanos> told;
+  auto sequencer = MakeOpenLoop(MakeProfileLimiter(*RateProfile::Constant(100), Arrivals::kEven, 1), 5,
+                                [&](Nanos intended) { told.push_back(intended); });
   FakeClock clock;
   clock.Advance(seconds(1));  // 100 are due, nothing was answered
   int taken = 0;
@@ -34,6 +38,8 @@ TEST(OpenLoop, OverflowIsCountedAndNeverSentLater) {
   EXPECT_EQ(sequencer->Counts().due, 100u);
   EXPECT_EQ(sequencer->Counts().started, 5u);
   EXPECT_EQ(sequencer->Counts().not_sent, 95u);
+  ASSERT_EQ(told.size(), 95u);
+  EXPECT_EQ(told.front(), milliseconds(60));
   for (int i = 0; i < 5; ++i) sequencer->Done(clock.Now());
   EXPECT_EQ(sequencer->InFlight(), 0);
   EXPECT_FALSE(sequencer->Take(clock.Now()).has_value()) << "the 95 are gone";

@@ -29,27 +29,35 @@ namespace {
 
 }  // namespace
 
-ProcessResult RunProgram(const std::string& program, const std::vector<std::string>& arguments,
-                         const std::vector<std::string>& environment, const std::string& input) {
+RunningProgram::RunningProgram(const std::string& program, const std::vector<std::string>& arguments,
+                               const std::vector<std::string>& environment, const std::string& input)
+    : folder_(ScratchFolder()) {
   // Files instead of pipes: nothing can fill up and block.
-  const std::string folder = ScratchFolder();
-  WriteWholeFile(folder + "/in", input);
-  const pid_t pid = fork();
-  if (pid == 0) {
-    dup2(open((folder + "/in").c_str(), O_RDONLY), STDIN_FILENO);
-    dup2(open((folder + "/out").c_str(), O_CREAT | O_WRONLY, 0600), STDOUT_FILENO);
-    dup2(open((folder + "/err").c_str(), O_CREAT | O_WRONLY, 0600), STDERR_FILENO);
+  WriteWholeFile(folder_ + "/in", input);
+  pid_ = fork();
+  if (pid_ == 0) {
+    dup2(open((folder_ + "/in").c_str(), O_RDONLY), STDIN_FILENO);
+    dup2(open((folder_ + "/out").c_str(), O_CREAT | O_WRONLY, 0600), STDOUT_FILENO);
+    dup2(open((folder_ + "/err").c_str(), O_CREAT | O_WRONLY, 0600), STDERR_FILENO);
     for (const std::string& entry : environment) putenv(const_cast<char*>(entry.c_str()));  // NOLINT
     Exec(program, arguments);
   }
+}
+
+ProcessResult RunningProgram::Wait() {
   int status = 0;
-  waitpid(pid, &status, 0);
+  waitpid(pid_, &status, 0);
   ProcessResult result;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  result.out = ReadWholeFile(folder + "/out");
-  result.err = ReadWholeFile(folder + "/err");
-  std::filesystem::remove_all(folder);
+  result.out = ReadWholeFile(folder_ + "/out");
+  result.err = ReadWholeFile(folder_ + "/err");
+  std::filesystem::remove_all(folder_);
   return result;
+}
+
+ProcessResult RunProgram(const std::string& program, const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& environment, const std::string& input) {
+  return RunningProgram(program, arguments, environment, input).Wait();
 }
 
 ServerProcess::ServerProcess(const std::string& program, std::vector<std::string> arguments) {
@@ -63,10 +71,15 @@ ServerProcess::ServerProcess(const std::string& program, std::vector<std::string
   }
   close(ends[1]);
   output_ = ends[0];
-  std::string line;
-  for (char c = 0; read(output_, &c, 1) == 1 && c != '\n';) line += c;
+  const std::string line = ReadLine();
   const std::string prefix = "listening on ";
   if (line.rfind(prefix, 0) == 0) address_ = line.substr(prefix.size());
+}
+
+std::string ServerProcess::ReadLine() {
+  std::string line;
+  for (char c = 0; read(output_, &c, 1) == 1 && c != '\n';) line += c;
+  return line;
 }
 
 ServerProcess::~ServerProcess() {

@@ -14,8 +14,22 @@ struct ProcessResult {
   std::string err;
 };
 
-// Runs a program of ours from the build's bin folder (or an absolute path) to its end. `environment` holds
+// A program of ours from the build's bin folder (or at an absolute path), running. `environment` holds
 // NAME=VALUE entries beside the test's own environment.
+class RunningProgram {
+ public:
+  RunningProgram(const std::string& program, const std::vector<std::string>& arguments,
+                 const std::vector<std::string>& environment = {}, const std::string& input = "");
+  pid_t pid() const { return pid_; }
+  // Waits for its end; call once.
+  ProcessResult Wait();
+
+ private:
+  std::string folder_;
+  pid_t pid_ = -1;
+};
+
+// Runs it to its end.
 ProcessResult RunProgram(const std::string& program, const std::vector<std::string>& arguments,
                          const std::vector<std::string>& environment = {}, const std::string& input = "");
 
@@ -30,6 +44,8 @@ class ServerProcess {
   // "127.0.0.1:PORT"; empty if it did not start.
   const std::string& address() const { return address_; }
   pid_t pid() const { return pid_; }
+  // The next line that it prints.
+  std::string ReadLine();
 
  private:
   pid_t pid_ = -1;

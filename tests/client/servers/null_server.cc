@@ -3,12 +3,13 @@
 //
 //   filo_null_server [--listen 127.0.0.1:0] [--threads 1] [--reply-bytes 0]
 //
-// Prints "listening on HOST:PORT" once it serves; SIGTERM ends it.
+// Prints "listening on HOST:PORT" once it serves, and "first call" when one came; SIGTERM ends it.
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -19,6 +20,8 @@
 #include "fmt/format.h"
 
 namespace {
+
+std::atomic<bool> any_call{false};
 
 // One call slot; reused by making a new one when a call comes in.
 class Call {
@@ -33,6 +36,10 @@ class Call {
       case State::kWaiting:
         if (!ok) break;  // shutting down
         new Call(service_, queue_, reply_);
+        if (!any_call.exchange(true)) {
+          fmt::print("first call\n");
+          std::fflush(stdout);
+        }
         state_ = State::kReading;
         stream_.Read(&request_, this);
         return;
