@@ -1,5 +1,7 @@
 #include "server/program/options.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <vector>
@@ -25,7 +27,7 @@ class OptionsTest : public testing::Test {
     return ParseCommandLine(static_cast<int>(arguments.size()), arguments.data());
   }
   std::string File(const std::string& text) {
-    const std::string path = testing::TempDir() + "options.conf";
+    const std::string path = testing::TempDir() + "options." + std::to_string(::getpid()) + ".conf";
     std::ofstream(path) << text;
     return path;
   }

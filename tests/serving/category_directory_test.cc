@@ -1,5 +1,7 @@
 #include "server/serving/category_directory.h"
 
+#include <unistd.h>
+
 #include <fstream>
 
 #include "fmt/format.h"
@@ -13,7 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 
 absl::StatusOr<FixedCategories> ReadText(const std::string& text) {
-  const std::string path = testing::TempDir() + "categories.json";
+  const std::string path = fmt::format("{}categories.{}.json", testing::TempDir(), ::getpid());
   std::ofstream(path) << text;
   return FixedCategories::Read(path);
 }
