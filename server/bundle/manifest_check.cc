@@ -127,6 +127,9 @@ void CheckGrounding(const Manifest& m, Rules& rules) {
   }
   rules.Require(static_cast<std::size_t>(g.levels) >= outputs, "grounding.levels", g.levels,
                 fmt::format("be at least the {} outputs of the backbone", outputs));
+  rules.Require(
+      !g.shared_bert, "grounding.shared_bert", "true",
+      "be false: this version cannot load a grounding network that reads captions by the text tower");
   rules.Divides("grounding.bert.width", g.bert.width, "grounding.bert.heads", g.bert.heads);
   rules.Require(g.longest_edge >= g.shortest_edge, "grounding.longest_edge", g.longest_edge,
                 "be at least grounding.shortest_edge");
