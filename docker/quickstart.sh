@@ -13,7 +13,7 @@ say() { printf '\n== %s\n' "$*"; }
 say "Dependencies"
 docker/install-deps.sh test
 
-say "Build (about ten minutes the first time on two cores)"
+say "Build (some minutes the first time; later ones come out of ccache)"
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 cmake --preset release -DFILO_DEPS_DIR="${FILO_DEPS_DIR:-/opt/filo}" >/dev/null
 cmake --build --preset release --target filo-server filo-client filo-bundle make_golden_bundle
