@@ -10,6 +10,7 @@
 #include "server/category/category.h"
 #include "server/detection/pipeline.h"
 #include "tests/support/golden_bundle.h"
+#include "tests/support/hazelnut.h"
 
 namespace filo::detection {
 
@@ -29,22 +30,6 @@ inline std::unique_ptr<Pipeline> TinyPipeline(bundle::Profile profile, Options o
   return std::make_unique<Pipeline>(LoadNetworks(support::TinyBundle(profile)), options);
 }
 
-// The two lists of the authors' code, which differ in one capital.
-inline category::Category Hazelnut() {
-  category::Category category;
-  category.name = category.class_name = "hazelnut";
-  category.descriptions = {"fungal growth",
-                           "Unusual discoloration",
-                           "rotten or foul odor emanating",
-                           "insect infestation",
-                           "wetness",
-                           "misshapen shell",
-                           "unusually thin",
-                           "contaminants",
-                           "unusual texture"};
-  category.grounding_descriptions = category.descriptions;
-  category.grounding_descriptions[1] = "unusual discoloration";
-  return category;
-}
+using support::Hazelnut;
 
 }  // namespace filo::detection

@@ -16,6 +16,7 @@
 #include "tests/support/golden_bundle.h"
 #include "tests/support/golden_images.h"
 #include "tests/support/golden_tensors.h"
+#include "tests/support/hazelnut.h"
 
 namespace filo::detection {
 namespace {
@@ -23,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using bundle::Profile;
 using support::GoldenTensors;
+using support::Hazelnut;
 
 constexpr double kTensorTolerance = 1e-4;  // relative rms
 constexpr double kScoreTolerance = 1e-5;
@@ -51,23 +53,6 @@ const Pipeline& Full() {
     return *new Pipeline(*std::move(networks), Options{});
   }();
   return pipeline;
-}
-
-category::Category Hazelnut() {
-  category::Category category;
-  category.name = category.class_name = "hazelnut";
-  category.descriptions = {"fungal growth",
-                           "Unusual discoloration",
-                           "rotten or foul odor emanating",
-                           "insect infestation",
-                           "wetness",
-                           "misshapen shell",
-                           "unusually thin",
-                           "contaminants",
-                           "unusual texture"};
-  category.grounding_descriptions = category.descriptions;
-  category.grounding_descriptions[1] = "unusual discoloration";
-  return category;
 }
 
 // The features of all 126 abnormal prompts, which a detection never needs at once.

@@ -9,6 +9,7 @@
 #include "nlohmann/json.hpp"
 #include "server/base/status.h"
 #include "server/text/clip_tokenizer.h"
+#include "tests/support/hazelnut.h"
 
 namespace filo::text {
 namespace {
@@ -30,20 +31,7 @@ bundle::Prompts Published() {
   return prompts;
 }
 
-category::Category Hazelnut() {
-  category::Category category;
-  category.name = category.class_name = "hazelnut";
-  category.descriptions = {"fungal growth",
-                           "Unusual discoloration",
-                           "rotten or foul odor emanating",
-                           "insect infestation",
-                           "wetness",
-                           "misshapen shell",
-                           "unusually thin",
-                           "contaminants",
-                           "unusual texture"};
-  return category;
-}
+using support::Hazelnut;
 
 std::unique_ptr<const ClipTokenizer> Load() {
   auto tokenizer = ClipTokenizer::Load(FILO_TEST_DATA "/vocab/clip_bpe_simple_vocab_16e6.txt.gz");
