@@ -11,8 +11,6 @@
 
 namespace filo::bundle {
 
-float HalfToFloat(std::uint16_t half);
-std::uint16_t FloatToHalf(float value);  // too large becomes infinity
 float BFloat16ToFloat(std::uint16_t value);
 std::uint16_t FloatToBFloat16(float value);
 

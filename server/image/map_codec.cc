@@ -4,11 +4,11 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "fmt/format.h"
+#include "server/base/half.h"
 #include "server/base/status.h"
 
 namespace filo::image {
@@ -18,35 +18,7 @@ namespace {
 // 2 %.
 constexpr int kZstdLevel = 3;
 
-std::uint16_t ToHalf(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = (bits >> 16) & 0x8000u;
-  const std::int32_t exponent = static_cast<std::int32_t>((bits >> 23) & 0xFFu) - 127 + 15;
-  std::uint32_t mantissa = bits & 0x7FFFFFu;
-  if (exponent >= 31)
-    return static_cast<std::uint16_t>(sign | 0x7BFFu);  // the largest half: maps hold no infinity
-  if (exponent <= 0) {
-    if (exponent < -10) return static_cast<std::uint16_t>(sign);
-    mantissa |= 0x800000u;
-    const int shift = 14 - exponent;
-    const std::uint32_t half = mantissa >> shift, rest = mantissa & ((1u << shift) - 1),
-                        middle = 1u << (shift - 1);
-    return static_cast<std::uint16_t>(sign |
-                                      (half + (rest > middle || (rest == middle && (half & 1u)) ? 1u : 0u)));
-  }
-  const std::uint32_t half = (static_cast<std::uint32_t>(exponent) << 10) | (mantissa >> 13);
-  const std::uint32_t rest = mantissa & 0x1FFFu;
-  const std::uint32_t rounded = half + (rest > 0x1000u || (rest == 0x1000u && (half & 1u)) ? 1u : 0u);
-  return static_cast<std::uint16_t>(sign | std::min(rounded, 0x7BFFu));
-}
-
-float FromHalf(std::uint16_t half) {
-  const int exponent = (half >> 10) & 0x1F, mantissa = half & 0x3FF;
-  const float sign = (half & 0x8000u) != 0 ? -1.0f : 1.0f;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
-  if (exponent == 31) return sign * INFINITY;
-  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-}
+constexpr float kLargestHalf = 65504.0f;  // maps hold no infinity
 
 // libpng's simplified API: no longjmp, and 16-bit rows in native byte order.
 absl::StatusOr<std::string> WritePng(const FloatMap& map, bool wide, ValueRange range) {
@@ -116,7 +88,7 @@ absl::StatusOr<FloatMap> ReadPng(std::span<const std::byte> bytes, bool wide, in
 absl::StatusOr<std::string> WriteHalf(const FloatMap& map) {
   std::string raw(map.values.size() * 2, '\0');
   for (std::size_t i = 0; i < map.values.size(); ++i) {
-    const std::uint16_t half = ToHalf(map.values[i]);
+    const std::uint16_t half = FloatToHalf(std::clamp(map.values[i], -kLargestHalf, kLargestHalf));
     raw[2 * i] = static_cast<char>(half & 0xFFu);
     raw[2 * i + 1] = static_cast<char>(half >> 8);
   }
@@ -142,7 +114,7 @@ absl::StatusOr<FloatMap> ReadHalf(std::span<const std::byte> bytes, int height, 
   }
   map.values.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
-    map.values[i] = FromHalf(static_cast<std::uint16_t>(raw[2 * i] | (raw[2 * i + 1] << 8)));
+    map.values[i] = HalfToFloat(static_cast<std::uint16_t>(raw[2 * i] | (raw[2 * i + 1] << 8)));
   }
   return map;
 }

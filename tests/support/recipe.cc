@@ -7,8 +7,8 @@
 
 #include "fmt/format.h"
 #include "server/base/file.h"
+#include "server/base/half.h"
 #include "server/base/status.h"
-#include "tests/support/half.h"
 
 namespace filo::support {
 namespace {

@@ -11,7 +11,6 @@
 
 #include "server/base/file.h"
 #include "server/base/sha256.h"
-#include "tests/support/half.h"
 
 namespace filo::support {
 namespace {
@@ -72,19 +71,6 @@ TEST(RecipeTest, BundleHoldsEachTiedTensorOnce) {
   EXPECT_FALSE(paper.filo.tensors().contains("decoder_linear.fc.3.bias"));
   EXPECT_FALSE(paper.filo.tensors().contains("normal_prompt_learner.meta_net.linear1.bias"));
   EXPECT_TRUE(paper.filo.tensors().contains("decoder_cov.fc_15.2.bias"));
-}
-
-TEST(HalfTest, RoundTripsEveryValueAndRoundsToEven) {
-  for (int half = 0; half < 0x10000; ++half) {
-    const float value = HalfToFloat(static_cast<std::uint16_t>(half));
-    if (std::isnan(value)) continue;
-    ASSERT_EQ(FloatToHalf(value), half);
-  }
-  EXPECT_EQ(FloatToHalf(1.0f + 0x1p-11f), FloatToHalf(1.0f));                // tie, even below
-  EXPECT_EQ(FloatToHalf(1.0f + 3 * 0x1p-11f), FloatToHalf(1.0f + 0x1p-9f));  // tie, even above
-  EXPECT_EQ(FloatToHalf(0x1p-25f), 0);  // tie below the smallest subnormal
-  EXPECT_EQ(FloatToHalf(65519.0f), FloatToHalf(65504.0f));
-  EXPECT_EQ(FloatToHalf(65520.0f), 0x7c00);
 }
 
 }  // namespace
