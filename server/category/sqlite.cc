@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <mutex>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "fmt/format.h"
 #include "server/base/status.h"
 #include "server/category/sql.h"
@@ -129,8 +131,8 @@ class Sqlite : public SqlDatabase {
     sqlite3_extended_result_codes(database_, 1);
     sqlite3_busy_timeout(database_, static_cast<int>(absl::ToInt64Milliseconds(busy_timeout)));
     const std::lock_guard lock(mutex_);
-    for (const char* pragma :
-         {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"}) {
+    FILO_RETURN_IF_ERROR(EnterWal(busy_timeout));
+    for (const char* pragma : {"PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"}) {
       FILO_RETURN_IF_ERROR(connection_.Run(pragma, std::span<const SqlValue>()).status());
     }
     return absl::OkStatus();
@@ -174,6 +176,18 @@ class Sqlite : public SqlDatabase {
   }
 
  private:
+  // SQLite answers "busy" at once when two connections switch a new file to WAL together, without asking the
+  // busy handler: servers that start together would fail.
+  absl::Status EnterWal(absl::Duration busy_timeout) {
+    const absl::Time deadline = absl::Now() + busy_timeout;
+    while (true) {
+      const absl::Status status =
+          connection_.Run("PRAGMA journal_mode=WAL", std::span<const SqlValue>()).status();
+      if (!absl::IsUnavailable(status) || absl::Now() >= deadline) return status;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+  }
+
   absl::Status Transact(const char* begin, const Body& body) {
     const std::lock_guard lock(mutex_);
     announced_ = false;
