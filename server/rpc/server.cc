@@ -18,6 +18,9 @@
 namespace filo::rpc {
 namespace {
 
+// What has been written gets out within this time, or its reader does not read.
+constexpr std::chrono::milliseconds kLastWords(250);
+
 constexpr int kMessageOverhead = 1 << 20;  // what a request may hold beside its image
 
 // Can only processes of this machine reach the address?
@@ -117,8 +120,9 @@ bool Server::Drain(absl::Duration notice, absl::Duration grace) {
         "DRAINING"));
   }
   whole = calls_.WaitNone(std::max(end - absl::Now(), absl::Milliseconds(100))) && whole;
-  // Cancels what is left: running requests after the grace, health watchers, readers that do not read.
-  server_->Shutdown(std::chrono::system_clock::now());
+  // Cancels what is left: running requests after the grace, health watchers, readers that do not read. Not at
+  // once: the watchers' NOT_SERVING may still be on its way.
+  server_->Shutdown(std::chrono::system_clock::now() + kLastWords);
   return whole;
 }
 
